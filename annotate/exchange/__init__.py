@@ -1,0 +1,1 @@
+"""Formats in and out, streaming: no Django, no database."""
