@@ -1,0 +1,310 @@
+"""The one place that reads environment variables: strict, typed, documented.
+
+Every field's description is a row of the README's table of settings. A variable that cannot be
+used stops the process with one line that names it and says what was expected.
+"""
+
+import hashlib
+import os
+import secrets
+import socket
+import tempfile
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+BUNDLED_MODEL = "SmolLM2-135M-Instruct"
+EXPECTED = {  # pydantic's kinds of problem in the words of the README
+    "bool_parsing": "expected true or false",
+    "int_parsing": "expected a whole number",
+    "greater_than_equal": "expected a whole number of at least {ge}",
+    "less_than_equal": "expected a whole number of at most {le}",
+}
+LONGEST_SOCKET_FOLDER = 80  # a Unix socket's whole path must stay below 108 bytes on Linux
+
+
+class BadEnvironment(SystemExit):
+    """Some variables cannot be used. `lines` holds one sentence for each of them."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        super().__init__("\n".join(lines))
+
+
+def _url(*schemes: str) -> AfterValidator:
+    expected = " or ".join(f"{scheme}://…" for scheme in schemes)
+
+    def check(value: str) -> str:
+        if value and urlsplit(value).scheme not in schemes:
+            raise ValueError(f"expected an address that begins with {expected}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _comma_separated(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+DatabaseUrl = Annotated[str, _url("postgresql", "postgres")]
+BrokerUrl = Annotated[str, _url("redis", "rediss", "redis+socket", "amqp", "amqps")]
+CacheUrl = Annotated[str, _url("redis", "rediss", "unix")]
+HttpUrl = Annotated[str, _url("http", "https")]
+
+
+class Environment(BaseSettings):
+    """Environment variables of every Prefloop process. An empty variable counts as not set."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address the web server listens on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port the web server listens on.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("localhost", "127.0.0.1", "[::1]"),
+        description="Host names under which the site may be called, comma separated.",
+    )
+    https: bool = Field(
+        False,
+        description="Set to true behind a reverse proxy with TLS that sets X-Forwarded-Proto: "
+        "cookies become secure and HSTS is sent.",
+    )
+    debug: bool = Field(False, description="Django's debug pages. Never on a machine others reach.")
+    secret_key: str = Field(
+        "",
+        description="Signs sessions, at least 32 characters; the same on every machine. "
+        "Not set: generated once into VAR_DIR/secrets.",
+    )
+    var_dir: Path = Field(
+        CHECKOUT / "var",
+        description="Folder for everything that is written: data, models, logs, secrets.",
+    )
+    database_url: DatabaseUrl = Field(
+        "",
+        description="PostgreSQL as postgresql://user:password@host/name. "
+        "Not set: an embedded PostgreSQL under VAR_DIR.",
+    )
+    broker_url: BrokerUrl = Field(
+        "",
+        description="Celery's broker: Redis, Valkey (redis://) or RabbitMQ (amqp://). "
+        "Not set: an embedded Valkey under VAR_DIR.",
+    )
+    cache_url: CacheUrl = Field(
+        "",
+        description="Cache: Redis or Valkey (redis://). Not set: an embedded Valkey under VAR_DIR.",
+    )
+    inference_url: Annotated[tuple[HttpUrl, ...], NoDecode] = Field(
+        (),
+        description="vLLM replicas as http://host:8000, comma separated. "
+        "Not set: a local vLLM is started.",
+    )
+    inference_api_key: str = Field(
+        "",
+        description="API key of the replicas. Not set: for the local vLLM one is generated "
+        "into VAR_DIR/secrets.",
+    )
+    inference_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Loopback port of the local vLLM. 0: a free one is chosen and remembered.",
+    )
+    model: str = Field(
+        BUNDLED_MODEL,
+        description="Model that the local vLLM serves: a folder, a model hub id, or the bundled "
+        f"{BUNDLED_MODEL}.",
+    )
+    max_model_len: int = Field(
+        2048, ge=128, description="Longest prompt and answer together, in tokens, of the local vLLM."
+    )
+    inference_cache_gb: int = Field(
+        2,
+        ge=1,
+        description="Memory in GiB for the local vLLM's key-value cache on a CPU. "
+        "A GPU's memory is used as vLLM sees fit.",
+    )
+    web_workers: int = Field(
+        0, ge=0, le=64, description="Web server processes. 0: one per CPU core, 2 to 8."
+    )
+    worker_concurrency: int = Field(
+        2, ge=1, le=256, description="Background jobs that run at the same time."
+    )
+    generate_concurrency: int = Field(
+        16,
+        ge=1,
+        le=1024,
+        description="Prompts that are sent to vLLM at the same time while a round generates.",
+    )
+
+    @field_validator("allowed_hosts", "inference_url", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _comma_separated(value)
+
+    @field_validator("var_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: str) -> str:
+        if value and len(value) < 32:
+            raise ValueError("expected at least 32 characters")
+        return value
+
+    @model_validator(mode="after")
+    def _one_machine_or_many(self) -> Self:
+        if self.inference_url and self.inference_port:
+            raise ValueError("INFERENCE_PORT: belongs to the local vLLM, which INFERENCE_URL replaces")
+        return self
+
+    @property
+    def embeds_postgres(self) -> bool:
+        return not self.database_url
+
+    @property
+    def embeds_valkey(self) -> bool:
+        return not (self.broker_url and self.cache_url)
+
+    @property
+    def embeds_vllm(self) -> bool:
+        return not self.inference_url
+
+    @cached_property
+    def run_dir(self) -> Path:
+        """Folder of the Unix sockets: VAR_DIR/run, or a short one when VAR_DIR is too deep."""
+        folder = self.var_dir / "run"
+        if len(os.fsencode(folder)) <= LONGEST_SOCKET_FOLDER:
+            return folder
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"prefloop-{os.geteuid()}-{digest}"
+
+    @property
+    def database(self) -> str:
+        """Address of the database: DATABASE_URL, or the embedded server's socket."""
+        socket_folder = quote(str(self.run_dir / "postgres"))
+        return self.database_url or f"postgresql://postgres@/prefloop?host={socket_folder}"
+
+    @property
+    def broker(self) -> str:
+        """Address of Celery's broker: BROKER_URL, or database 0 of the embedded Valkey."""
+        return self.broker_url or f"redis+socket://{self.valkey_socket}?virtual_host=0"
+
+    @property
+    def cache(self) -> str:
+        """Address of the cache: CACHE_URL, or database 1 of the embedded Valkey."""
+        return self.cache_url or f"unix://{self.valkey_socket}?db=1"
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """Base addresses of the vLLM servers: INFERENCE_URL, or the local one's on loopback."""
+        return self.inference_url or (f"http://127.0.0.1:{self.local_inference_port}",)
+
+    @property
+    def local_inference_port(self) -> int:
+        """INFERENCE_PORT, or a free port that is chosen once and remembered in VAR_DIR."""
+        if self.inference_port:
+            return self.inference_port
+        path = self.var_dir / "inference_port"
+        if not path.exists():
+            self.remember_inference_port(free_port())
+        return int(path.read_text())
+
+    def remember_inference_port(self, port: int) -> None:
+        self.var_dir.mkdir(parents=True, exist_ok=True)
+        draft = self.var_dir / f".inference_port.{os.getpid()}"
+        draft.write_text(f"{port}\n")
+        draft.replace(self.var_dir / "inference_port")
+
+    @property
+    def valkey_socket(self) -> Path:
+        return self.run_dir / "valkey.sock"
+
+    @cached_property
+    def signing_key(self) -> str:
+        """SECRET_KEY, or the generated one."""
+        return self.secret_key or self.secret("secret_key")
+
+    @cached_property
+    def inference_key(self) -> str:
+        """The API key to send to vLLM; empty when external replicas ask for none."""
+        if self.inference_api_key or self.inference_url:
+            return self.inference_api_key
+        return self.secret("inference_api_key")
+
+    def secret(self, name: str) -> str:
+        """The generated secret of that name: made at the first call, kept in VAR_DIR/secrets."""
+        folder = self.var_dir / "secrets"
+        path = folder / name
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write_once(path, secrets.token_urlsafe(48))
+        return path.read_text().strip()
+
+
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file whole or not at all; when another process was first, keep that one's."""
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 600
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text + "\n")
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # the other process's secret is as good as ours
+    finally:
+        os.unlink(draft)
+
+
+@lru_cache(maxsize=1)
+def read() -> Environment:
+    """The environment of this process, read once.
+
+    Raises BadEnvironment (a SystemExit) with one line for each variable that cannot be used.
+    """
+    try:
+        return Environment()  # type: ignore[call-arg]  # every field has a default
+    except ValidationError as error:
+        raise BadEnvironment(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        reason = EXPECTED.get(problem["type"], "{msg}").format(**problem, **problem.get("ctx", {}))
+        reason = reason.removeprefix("Value error, ")
+        if not problem["loc"]:
+            lines.append(reason)
+            continue
+        name = str(problem["loc"][0]).upper()
+        shown = "" if "KEY" in name else f", not {os.environ.get(name, '')!r}"
+        lines.append(f"{name}: {reason}{shown}")
+    return lines
+
+
+def variables() -> list[tuple[str, str, str]]:
+    """Name, default as one would write it, and meaning of every variable, in order."""
+    rows = []
+    for name, field in Environment.model_fields.items():
+        default = field.default
+        if isinstance(default, tuple):
+            default = ",".join(default)
+        if isinstance(default, bool):
+            default = str(default).lower()
+        if default == CHECKOUT / "var":
+            default = "var"
+        rows.append((name.upper(), str(default), field.description or ""))
+    return rows
