@@ -1,0 +1,3 @@
+export default {
+  "admin.projects.title": "Projects",
+};

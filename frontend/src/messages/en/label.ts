@@ -1,0 +1,3 @@
+export default {
+  "label.home.title": "Your queues",
+};

@@ -1,0 +1,14 @@
+import { fileURLToPath } from "node:url";
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vite";
+
+const backend = process.env.PREFLOOP_BACKEND ?? "http://127.0.0.1:8000";
+
+export default defineConfig(({ command }) => ({
+  plugins: [svelte()],
+  // Django serves dist/ under /static/ and dist/index.html for every browser route.
+  base: command === "build" ? "/static/" : "/",
+  resolve: { alias: { $lib: fileURLToPath(new URL("./src/lib", import.meta.url)) } },
+  build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  server: { proxy: { "/api": backend, "/admin": backend, "/static": backend } },
+}));
