@@ -11,7 +11,7 @@ import socket
 import tempfile
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
@@ -21,6 +21,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 BUNDLED_MODEL = "SmolLM2-135M-Instruct"
 EXPECTED = {  # pydantic's kinds of problem in the words of the README
     "bool_parsing": "expected true or false",
+    "literal_error": "expected {expected}",
     "int_parsing": "expected a whole number",
     "greater_than_equal": "expected a whole number of at least {ge}",
     "less_than_equal": "expected a whole number of at most {le}",
@@ -62,7 +63,7 @@ HttpUrl = Annotated[str, _url("http", "https")]
 class Environment(BaseSettings):
     """Environment variables of every Prefloop process. An empty variable counts as not set."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, populate_by_name=True)
 
     host: str = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port the web server listens on.")
@@ -70,14 +71,20 @@ class Environment(BaseSettings):
         ("localhost", "127.0.0.1", "[::1]"),
         description="Host names under which the site may be called, comma separated.",
     )
+    trusted_origins: Annotated[tuple[HttpUrl, ...], NoDecode] = Field(
+        (),
+        description="Origins as https://host:port from which a browser may write although they "
+        "differ from the host name that the web server sees, comma separated.",
+    )
     https: bool = Field(
         False,
         description="Set to true behind a reverse proxy with TLS that sets X-Forwarded-Proto: "
         "cookies become secure and HSTS is sent.",
     )
     debug: bool = Field(False, description="Django's debug pages. Never on a machine others reach.")
-    secret_key: str = Field(
+    given_secret_key: str = Field(
         "",
+        validation_alias="SECRET_KEY",
         description="Signs sessions, at least 32 characters; the same on every machine. "
         "Not set: generated once into VAR_DIR/secrets.",
     )
@@ -85,32 +92,38 @@ class Environment(BaseSettings):
         CHECKOUT / "var",
         description="Folder for everything that is written: data, models, logs, secrets.",
     )
-    database_url: DatabaseUrl = Field(
+    given_database_url: DatabaseUrl = Field(
         "",
+        validation_alias="DATABASE_URL",
         description="PostgreSQL as postgresql://user:password@host/name. "
         "Not set: an embedded PostgreSQL under VAR_DIR.",
     )
-    broker_url: BrokerUrl = Field(
+    given_broker_url: BrokerUrl = Field(
         "",
+        validation_alias="BROKER_URL",
         description="Celery's broker: Redis, Valkey (redis://) or RabbitMQ (amqp://). "
         "Not set: an embedded Valkey under VAR_DIR.",
     )
-    cache_url: CacheUrl = Field(
+    given_cache_url: CacheUrl = Field(
         "",
+        validation_alias="CACHE_URL",
         description="Cache: Redis or Valkey (redis://). Not set: an embedded Valkey under VAR_DIR.",
     )
-    inference_url: Annotated[tuple[HttpUrl, ...], NoDecode] = Field(
+    given_inference_urls: Annotated[tuple[HttpUrl, ...], NoDecode] = Field(
         (),
+        validation_alias="INFERENCE_URL",
         description="vLLM replicas as http://host:8000, comma separated. "
         "Not set: a local vLLM is started.",
     )
-    inference_api_key: str = Field(
+    given_inference_api_key: str = Field(
         "",
+        validation_alias="INFERENCE_API_KEY",
         description="API key of the replicas. Not set: for the local vLLM one is generated "
         "into VAR_DIR/secrets.",
     )
-    inference_port: int = Field(
+    given_inference_port: int = Field(
         0,
+        validation_alias="INFERENCE_PORT",
         ge=0,
         le=65535,
         description="Loopback port of the local vLLM. 0: a free one is chosen and remembered.",
@@ -121,7 +134,9 @@ class Environment(BaseSettings):
         f"{BUNDLED_MODEL}.",
     )
     max_model_len: int = Field(
-        2048, ge=128, description="Longest prompt and answer together, in tokens, of the local vLLM."
+        2048,
+        ge=128,
+        description="Longest prompt and answer together, in tokens, of the local vLLM.",
     )
     inference_cache_gb: int = Field(
         2,
@@ -135,14 +150,22 @@ class Environment(BaseSettings):
     worker_concurrency: int = Field(
         2, ge=1, le=256, description="Background jobs that run at the same time."
     )
-    generate_concurrency: int = Field(
+    inference_concurrency: int = Field(
         16,
         ge=1,
         le=1024,
-        description="Prompts that are sent to vLLM at the same time while a round generates.",
+        description="Prompts that are sent to one replica at the same time.",
+    )
+    generation_ahead: int = Field(
+        200,
+        ge=1,
+        description="How many tasks of a round are written ahead of the labelers.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="How much the logs say: DEBUG, INFO, WARNING or ERROR."
     )
 
-    @field_validator("allowed_hosts", "inference_url", mode="before")
+    @field_validator("allowed_hosts", "trusted_origins", "given_inference_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _comma_separated(value)
@@ -152,7 +175,7 @@ class Environment(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("secret_key")
+    @field_validator("given_secret_key")
     @classmethod
     def _long_enough(cls, value: str) -> str:
         if value and len(value) < 32:
@@ -161,21 +184,23 @@ class Environment(BaseSettings):
 
     @model_validator(mode="after")
     def _one_machine_or_many(self) -> Self:
-        if self.inference_url and self.inference_port:
-            raise ValueError("INFERENCE_PORT: belongs to the local vLLM, which INFERENCE_URL replaces")
+        if self.given_inference_urls and self.given_inference_port:
+            raise ValueError(
+                "INFERENCE_PORT: belongs to the local vLLM, which INFERENCE_URL replaces"
+            )
         return self
 
     @property
     def embeds_postgres(self) -> bool:
-        return not self.database_url
+        return not self.given_database_url
 
     @property
     def embeds_valkey(self) -> bool:
-        return not (self.broker_url and self.cache_url)
+        return not (self.given_broker_url and self.given_cache_url)
 
     @property
     def embeds_vllm(self) -> bool:
-        return not self.inference_url
+        return not self.given_inference_urls
 
     @cached_property
     def run_dir(self) -> Path:
@@ -187,31 +212,36 @@ class Environment(BaseSettings):
         return Path(tempfile.gettempdir()) / f"prefloop-{os.geteuid()}-{digest}"
 
     @property
-    def database(self) -> str:
+    def valkey_socket(self) -> Path:
+        return self.run_dir / "valkey.sock"
+
+    @property
+    def database_url(self) -> str:
         """Address of the database: DATABASE_URL, or the embedded server's socket."""
         socket_folder = quote(str(self.run_dir / "postgres"))
-        return self.database_url or f"postgresql://postgres@/prefloop?host={socket_folder}"
+        return self.given_database_url or f"postgresql://postgres@/prefloop?host={socket_folder}"
 
     @property
-    def broker(self) -> str:
+    def broker_url(self) -> str:
         """Address of Celery's broker: BROKER_URL, or database 0 of the embedded Valkey."""
-        return self.broker_url or f"redis+socket://{self.valkey_socket}?virtual_host=0"
+        embedded = f"redis+socket://{quote(str(self.valkey_socket))}?virtual_host=0"
+        return self.given_broker_url or embedded
 
     @property
-    def cache(self) -> str:
+    def cache_url(self) -> str:
         """Address of the cache: CACHE_URL, or database 1 of the embedded Valkey."""
-        return self.cache_url or f"unix://{self.valkey_socket}?db=1"
+        return self.given_cache_url or f"unix://{quote(str(self.valkey_socket))}?db=1"
 
     @property
-    def replicas(self) -> tuple[str, ...]:
+    def inference_urls(self) -> tuple[str, ...]:
         """Base addresses of the vLLM servers: INFERENCE_URL, or the local one's on loopback."""
-        return self.inference_url or (f"http://127.0.0.1:{self.local_inference_port}",)
+        return self.given_inference_urls or (f"http://127.0.0.1:{self.inference_port}",)
 
     @property
-    def local_inference_port(self) -> int:
+    def inference_port(self) -> int:
         """INFERENCE_PORT, or a free port that is chosen once and remembered in VAR_DIR."""
-        if self.inference_port:
-            return self.inference_port
+        if self.given_inference_port:
+            return self.given_inference_port
         path = self.var_dir / "inference_port"
         if not path.exists():
             self.remember_inference_port(free_port())
@@ -223,20 +253,16 @@ class Environment(BaseSettings):
         draft.write_text(f"{port}\n")
         draft.replace(self.var_dir / "inference_port")
 
-    @property
-    def valkey_socket(self) -> Path:
-        return self.run_dir / "valkey.sock"
-
     @cached_property
-    def signing_key(self) -> str:
+    def secret_key(self) -> str:
         """SECRET_KEY, or the generated one."""
-        return self.secret_key or self.secret("secret_key")
+        return self.given_secret_key or self.secret("secret_key")
 
     @cached_property
-    def inference_key(self) -> str:
+    def inference_api_key(self) -> str:
         """The API key to send to vLLM; empty when external replicas ask for none."""
-        if self.inference_api_key or self.inference_url:
-            return self.inference_api_key
+        if self.given_inference_api_key or self.given_inference_urls:
+            return self.given_inference_api_key
         return self.secret("inference_api_key")
 
     def secret(self, name: str) -> str:
@@ -266,7 +292,7 @@ def _write_once(path: Path, text: str) -> None:
     except FileExistsError:
         pass  # the other process's secret is as good as ours
     finally:
-        os.unlink(draft)
+        Path(draft).unlink()
 
 
 @lru_cache(maxsize=1)
@@ -298,7 +324,8 @@ def _explain(error: ValidationError) -> list[str]:
 def variables() -> list[tuple[str, str, str]]:
     """Name, default as one would write it, and meaning of every variable, in order."""
     rows = []
-    for name, field in Environment.model_fields.items():
+    for field_name, field in Environment.model_fields.items():
+        name = str(field.validation_alias or field_name)
         default = field.default
         if isinstance(default, tuple):
             default = ",".join(default)
