@@ -1,8 +1,8 @@
 """What an export is made of: one prompt, its completions, and what people said about them.
 
 Everything is grouped by task, so that a prompt and a completion are read and encoded once, however
-many comparisons name them. The rows are tuples: database rows become them without a copy of each
-field.
+many comparisons name them. Comparisons and completions are tuples in the order of their columns,
+so that database rows become them without copying field by field.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,24 +12,25 @@ from typing import NamedTuple
 
 
 class ExportedCompletion(NamedTuple):
-    """A completion with what made it. Unknown texts are "", unknown numbers None."""
+    """A completion with what made it. An unknown text is "".
+
+    logprob_sum: natural log over the completion, 0.0 when the server did not give it.
+    """
 
     id: int
     text: str
-    model: str = ""
-    base: str = ""
-    adapter: str = ""
+    model: str
     adapter_hash: str = ""
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 0
     finish_reason: str = ""
-    tokens: int | None = None
-    logprob_sum: float | None = None
+    tokens: int = 0
+    logprob_sum: float = 0.0
 
 
 class ExportedComparison(NamedTuple):
-    """A comparison row: winner and loser are completion ids of the same group."""
+    """A comparison. winner and loser are completion ids of the same group; strength as in Pair."""
 
     id: int
     winner: int
@@ -40,18 +41,13 @@ class ExportedComparison(NamedTuple):
     loser_unacceptable: bool
 
 
-class Rating(NamedTuple):
-    axis: str
-    completion: int
-    value: int
-
-
 @dataclass(slots=True)
 class ExportedRanking:
-    """One labeler's ranking. Completions are named by id everywhere.
+    """One labeler's ranking; completions are named by id everywhere.
 
-    comparisons: needed by the preference exports only.
-    The fields after it: needed by the ranking exports only.
+    The preference exports need `comparisons` only, the ranking exports all the others.
+    unacceptable: completion id -> reason. ratings: axis -> completion id as text -> value.
+    shown: completion ids in the order in which the labeler saw them.
     """
 
     id: int
@@ -61,10 +57,10 @@ class ExportedRanking:
     strengths: Sequence[int | None] = ()
     unacceptable: Mapping[int, str] = field(default_factory=dict)
     shown: Sequence[int] = ()
-    ratings: Sequence[Rating] = ()
+    ratings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     tags: Sequence[str] = ()
     rationale: str = ""
-    active_ms: int | None = None
+    active_ms: int = 0
     created_at: datetime | None = None
     revision: int = 1
     counted: bool = True
@@ -74,7 +70,7 @@ class ExportedRanking:
 class TaskGroup:
     """One prompt with its K completions and every ranking of them.
 
-    messages: [{"role": …, "content": …}], documents: [{"title": …, "text": …}].
+    messages: [{"role", "content"}] as the models were asked. documents: [{"title", "text"}].
     """
 
     task_id: int
@@ -83,6 +79,6 @@ class TaskGroup:
     round: int
     split: str
     messages: Sequence[Mapping[str, str]]
-    documents: Sequence[Mapping[str, str]]
     completions: Sequence[ExportedCompletion]
     rankings: Sequence[ExportedRanking]
+    documents: Sequence[Mapping[str, str]] = ()

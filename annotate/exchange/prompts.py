@@ -1,57 +1,164 @@
-"""Reading prompts from JSONL and CSV, line by line, in constant memory."""
+"""Reading prompts from JSONL and CSV, row by row, in constant memory.
 
-from collections.abc import Iterator, Mapping, Sequence
+JSONL: one object a line, {"messages" | "prompt", "documents"?, "tags"?, "id"?, "source"?}.
+CSV: a header with prompt and any of system, id, tags (separated by semicolons), source.
+"""
+
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, TextIO
+from typing import BinaryIO, Literal, NoReturn, TextIO
+
+from annotate.exchange.csv_records import Record, read_records
+from annotate.exchange.lines import Line, NotText, read_lines
+from annotate.exchange.prompt_rows import (
+    Limits,
+    ParsedPrompt,
+    Refused,
+    Split,
+    content_hash,
+    parse_row,
+    split_of,
+)
+
+__all__ = [
+    "Format",
+    "Limits",
+    "ParsedPrompt",
+    "Problem",
+    "Split",
+    "content_hash",
+    "read_prompts",
+    "split_of",
+]
 
 Format = Literal["jsonl", "csv"]
-Split = Literal["train", "held_out"]
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    line_bytes: int = 1_000_000
-    characters: int = 100_000
-    messages: int = 100
-    documents: int = 50
-    tags: int = 50
-    tag_characters: int = 64
-    external_id_characters: int = 200
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedPrompt:
-    line: int
-    messages: list[dict[str, str]]
-    documents: list[dict[str, str]]
-    tags: list[str]
-    external_id: str
-    source: str
-    content_hash: str
-    split: Split
+STANDARD = Limits()
+EXCERPT = 120
+CSV_COLUMNS = ("prompt", "system", "id", "external_id", "tags", "source")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
+    """Why a row was refused, in words that say what to do, and how the row begins."""
+
     line: int
     reason: str
     excerpt: str
 
 
 def read_prompts(
-    source: BinaryIO | TextIO | bytes | str, format: Format, limits: Limits = Limits()
+    source: BinaryIO | TextIO | bytes | str, format: Format, limits: Limits = STANDARD
 ) -> Iterator[ParsedPrompt | Problem]:
-    """Yield a prompt or a problem for every line (CSV: record) that is not blank."""
-    raise NotImplementedError
+    """Yield a prompt or a problem for every row that is not blank, in the order of the file.
+
+    Memory is bounded by a few times `limits.line_bytes`. Whether a prompt is in the project
+    already is not known here: compare `content_hash`.
+    """
+    rows = _csv_rows if format == "csv" else _jsonl_rows
+    try:
+        lines = read_lines(source, limits.line_bytes)
+    except NotText as error:
+        yield Problem(1, str(error), "")
+        return
+    empty = True
+    for row in rows(lines, limits):
+        empty = False
+        yield row
+    if empty:
+        yield Problem(1, "The file has no prompts. Give one prompt a line.", "")
 
 
-def content_hash(
-    messages: Sequence[Mapping[str, str]], documents: Sequence[Mapping[str, str]]
-) -> str:
-    """64 hex digits, equal for prompts that differ in nothing a model could tell apart."""
-    raise NotImplementedError
+def _jsonl_rows(lines: Iterator[Line], limits: Limits) -> Iterator[ParsedPrompt | Problem]:
+    for line in lines:
+        if line.reason:
+            yield _problem(line.number, line.reason, line.text)
+        elif line.text.strip():
+            try:
+                yield parse_row(_json_object(line.text), line=line.number, limits=limits)
+            except Refused as error:
+                yield _problem(line.number, str(error), line.text)
 
 
-def split_of(content_hash: str) -> Split:
-    """One prompt in ten is held out, for ever, by its hash."""
-    raise NotImplementedError
+def _csv_rows(lines: Iterator[Line], limits: Limits) -> Iterator[ParsedPrompt | Problem]:
+    records = read_records(lines, limits.line_bytes)
+    header = next((record for record in records if any(record.fields) or record.reason), None)
+    if header is None:
+        return
+    try:
+        columns = _columns(header)
+    except Refused as error:
+        yield _problem(header.line, str(error), header.excerpt or ",".join(header.fields))
+        return
+    for record in records:
+        if record.reason:
+            yield _problem(record.line, record.reason, record.excerpt)
+        elif any(field.strip() for field in record.fields):
+            try:
+                yield parse_row(_row(record, columns), line=record.line, limits=limits)
+            except Refused as error:
+                yield _problem(record.line, str(error), ",".join(record.fields))
+
+
+def _columns(header: Record) -> list[str]:
+    if header.reason:
+        raise Refused(f"The header cannot be read. {header.reason}")
+    columns = [name.strip().lower() for name in header.fields]
+    if "prompt" not in columns:
+        raise Refused(
+            'The first line must name the columns, one of them "prompt" '
+            "(and, if you like, system, id, tags, source), separated by commas."
+        )
+    doubled = {name for name in columns if name in CSV_COLUMNS and columns.count(name) > 1}
+    if doubled:
+        raise Refused(f'The column "{min(doubled)}" is there twice. Keep one of them.')
+    return columns
+
+
+def _row(record: Record, columns: list[str]) -> dict[str, object]:
+    if len(record.fields) != len(columns):
+        raise Refused(
+            f"The row has {len(record.fields)} fields, but the header names {len(columns)} "
+            "columns. Put texts that contain commas or line breaks in double quotes."
+        )
+    cells = zip(columns, record.fields, strict=True)
+    return {name: cell for name, cell in cells if name in CSV_COLUMNS and cell.strip()}
+
+
+def _json_object(text: str) -> dict[str, object]:
+    try:
+        row = json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise Refused(
+            f"Not valid JSON at character {error.pos + 1}: {error.msg}. "
+            "Write one JSON object a line."
+        ) from None
+    except RecursionError:
+        raise Refused("The JSON is nested too deeply. Write one flat object a line.") from None
+    except Refused:
+        raise
+    except ValueError:
+        raise Refused("A number has too many digits. Write it as a text in quotes.") from None
+    if not isinstance(row, dict):
+        raise Refused('The line is not a JSON object. Write {"prompt": "…"} on each line.')
+    return row
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        keys = [key for key, _ in pairs]
+        doubled = next(key for key in keys if keys.count(key) > 1)
+        raise Refused(f'The key "{doubled[:40]}" is there twice. Keep one of them.')
+    return row
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise Refused(f"{name} is not valid JSON. Write a number, a text or null.")
+
+
+def _problem(line: int, reason: str, text: str) -> Problem:
+    # The excerpt is stored and shown: no NUL, no half characters.
+    shown = text[: EXCERPT + 1].replace("\x00", "␀").encode("utf-8", "replace").decode()
+    return Problem(line, reason, shown if len(shown) <= EXCERPT else shown[:EXCERPT] + "…")

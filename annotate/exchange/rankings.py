@@ -1,13 +1,166 @@
-"""Raw rankings: one row a ranking, nothing derived."""
+"""Raw rankings: one row a ranking, with what was shown and everything that was said.
+
+The columns of both formats are those of SCHEMA, in this order. Completions are named by their
+position in `completions`: `tiers` best first, ties inside a tier; `strengths` between neighbouring
+tiers (3 significantly, 2 clearly, 1 slightly, 0 not said); `unacceptable` and its reasons one entry
+a completion; `shown` the order in which the labeler saw them.
+
+`documents_json`, `ratings_json` and `tags_json` are JSON texts, because they may be empty: readers
+of JSONL take a column's type from its first rows, and cannot change it when the first entry comes.
+For the same reason no column is ever null. documents: [{"title", "text"}]; ratings:
+{axis: [a number or null for each completion]}; tags: [text].
+"""
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
-from annotate.exchange.groups import TaskGroup
+import orjson
+import pyarrow as pa
+
+from annotate.exchange.chunks import chunked
+from annotate.exchange.groups import ExportedRanking, TaskGroup
+from annotate.exchange.parquet import stream_tables
+
+ROW_GROUP_ROWS = 1 << 12
+# Characters of a row group once prompt and completions are repeated in every row.
+ROW_GROUP_CHARACTERS = 1 << 25
+
+_NUMBERS = pa.list_(pa.int64())
+
+SCHEMA = pa.schema(
+    [
+        ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+        (
+            "completions",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("id", pa.int64()),
+                        ("text", pa.string()),
+                        ("model", pa.string()),
+                        ("adapter_hash", pa.string()),
+                        ("temperature", pa.float64()),
+                        ("top_p", pa.float64()),
+                        ("max_tokens", pa.int64()),
+                        ("finish_reason", pa.string()),
+                        ("tokens", pa.int64()),
+                        ("logprob_sum", pa.float64()),
+                    ]
+                )
+            ),
+        ),
+        ("task_id", pa.int64()),
+        ("prompt_id", pa.int64()),
+        ("external_id", pa.string()),
+        ("documents_json", pa.string()),
+        ("round", pa.int64()),
+        ("split", pa.string()),
+        ("ranking_id", pa.int64()),
+        ("labeler", pa.string()),
+        ("created_at", pa.string()),
+        ("revision", pa.int64()),
+        ("counted", pa.bool_()),
+        ("tiers", pa.list_(_NUMBERS)),
+        ("strengths", _NUMBERS),
+        ("unacceptable", pa.list_(pa.bool_())),
+        ("unacceptable_reasons", pa.list_(pa.string())),
+        ("shown", _NUMBERS),
+        ("active_ms", pa.int64()),
+        ("rationale", pa.string()),
+        ("ratings_json", pa.string()),
+        ("tags_json", pa.string()),
+    ]
+)
+
+Row = dict[str, object]
 
 
 def jsonl_rankings(groups: Iterable[TaskGroup]) -> Iterator[bytes]:
-    raise NotImplementedError
+    """Yield chunks of JSON lines, one for each ranking, ties and extras included."""
+    return chunked(_lines(groups))
 
 
 def parquet_rankings(groups: Iterable[TaskGroup]) -> Iterator[bytes]:
-    raise NotImplementedError
+    """Yield a Parquet file in pieces; the rows are those of `jsonl_rankings`."""
+    return stream_tables(_tables(groups), SCHEMA)
+
+
+def _lines(groups: Iterable[TaskGroup]) -> Iterator[bytes]:
+    for group in groups:
+        # What the rankings share is encoded once; theirs follows after its closing brace.
+        start = orjson.dumps(_shared(group))[:-1] + b","
+        positions = _positions(group)
+        for ranking in group.rankings:
+            yield start + orjson.dumps(_said(ranking, positions))[1:] + b"\n"
+
+
+def _tables(groups: Iterable[TaskGroup]) -> Iterator[pa.Table]:
+    rows: list[Row] = []
+    characters = 0
+    for group in groups:
+        shared, positions = _shared(group), _positions(group)
+        length = sum(len(turn["content"]) for turn in group.messages)
+        length += sum(len(completion.text) for completion in group.completions)
+        for ranking in group.rankings:
+            rows.append(shared | _said(ranking, positions))
+            characters += length
+            if len(rows) >= ROW_GROUP_ROWS or characters >= ROW_GROUP_CHARACTERS:
+                yield pa.Table.from_pylist(rows, schema=SCHEMA)
+                rows, characters = [], 0
+    yield pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _shared(group: TaskGroup) -> Row:
+    """The columns that all rankings of a task have in common."""
+    return {
+        "prompt": group.messages,
+        "completions": [completion._asdict() for completion in group.completions],
+        "task_id": group.task_id,
+        "prompt_id": group.prompt_id,
+        "external_id": group.external_id,
+        "documents_json": _json(group.documents),
+        "round": group.round,
+        "split": group.split,
+    }
+
+
+def _positions(group: TaskGroup) -> dict[int, int]:
+    return {completion.id: position for position, completion in enumerate(group.completions)}
+
+
+def _said(ranking: ExportedRanking, positions: dict[int, int]) -> Row:
+    """The columns of one ranking; `positions` by completion id, in the order of the completions."""
+    at = positions.__getitem__
+    steps = len(ranking.tiers) - 1
+    return {
+        "ranking_id": ranking.id,
+        "labeler": ranking.labeler,
+        "created_at": _moment(ranking.created_at),
+        "revision": ranking.revision,
+        "counted": ranking.counted,
+        "tiers": [[at(completion) for completion in tier] for tier in ranking.tiers],
+        "strengths": [strength or 0 for strength in ranking.strengths] or [0] * steps,
+        "unacceptable": [completion in ranking.unacceptable for completion in positions],
+        "unacceptable_reasons": [
+            ranking.unacceptable.get(completion, "") for completion in positions
+        ],
+        "shown": [at(completion) for completion in ranking.shown],
+        "active_ms": ranking.active_ms,
+        "rationale": ranking.rationale,
+        "ratings_json": _json(
+            {
+                axis: [values.get(str(completion)) for completion in positions]
+                for axis, values in ranking.ratings.items()
+            }
+        ),
+        "tags_json": _json(ranking.tags),
+    }
+
+
+def _moment(moment: datetime | None) -> str:
+    """Always with microseconds: then every reader takes the column for text, or none does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds") if moment else ""
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()

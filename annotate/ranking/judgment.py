@@ -124,10 +124,11 @@ def _check_unacceptable(
         acceptable = [response for response in tier if response not in judgment.unacceptable]
         rejected = [response for response in tier if response in judgment.unacceptable]
         if acceptable and (rejected or rejected_above):
+            bad = rejected or rejected_above
             raise InvalidJudgment(
                 "unacceptable_above_acceptable",
-                f"{_listed(rejected or rejected_above, names)} is marked unacceptable but not "
-                f"ranked below {_listed(acceptable, names)}. Move it down, or take the mark away.",
+                f"{_listed(bad, names)} {_is(bad)} marked unacceptable but not ranked below "
+                f"{_listed(acceptable, names)}. Move it down, or take the mark away.",
             )
         rejected_above = rejected or rejected_above
 

@@ -26,7 +26,7 @@ def comparisons(judgment: Judgment) -> list[Pair]:
     """All K(K-1)/2 pairs of a judgment that `check` accepted, best winners first.
 
     Across several tiers the strength is the sum of the steps between, at most 3: two slight steps
-    make a clear one. That keeps it monotone: moving a response up never weakens its wins.
+    make a clear one. That keeps it monotone: over a longer way it is never weaker.
     """
     tiers, bad = judgment.tiers, judgment.unacceptable
     steps = judgment.strengths or (None,) * (len(tiers) - 1)
