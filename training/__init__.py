@@ -1,0 +1,1 @@
+"""Training: snapshots, runs, evaluations, promotion."""

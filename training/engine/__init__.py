@@ -1,0 +1,1 @@
+"""PyTorch only: reads files, writes files, started as its own process."""
