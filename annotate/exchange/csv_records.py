@@ -37,7 +37,6 @@ def read_records(lines: Iterator[Line], limit: int) -> Iterator[Record]:
             return
         except _Unreadable as error:
             yield feed.refused(error.line.reason, error.line.text)
-            feed.skip_quoted()
         except _Unclosed:
             unclosed += 1
             yield feed.first_line_alone()
@@ -50,14 +49,13 @@ def read_records(lines: Iterator[Line], limit: int) -> Iterator[Record]:
                 )
                 return
         except csv.Error as error:
-            yield feed.refused(_explained(str(error), limit))
-            feed.skip_quoted()
+            yield feed.refused(_explained(str(error)))
         else:
             if fields:
                 yield Record(feed.start, fields)
 
 
-def _explained(error: str, limit: int) -> str:
+def _explained(error: str) -> str:
     if "field limit" in error:
         return "A field is too long. Shorten the prompt."
     return (
@@ -85,6 +83,7 @@ class _Feed:
         self.record: list[Line] = []
         self.ahead: deque[Line] = deque()
         self.size = 0
+        self.odd_quotes = False
         self.start = 1
 
     def __iter__(self) -> "_Feed":
@@ -106,6 +105,7 @@ class _Feed:
         self.start = self.next_number()
         self.record = []
         self.size = 0
+        self.odd_quotes = False
 
     def next_number(self) -> int:
         if self.ahead:
@@ -113,12 +113,13 @@ class _Feed:
         return self.record[-1].number + 1 if self.record else self.start
 
     def refused(self, reason: str, excerpt: str = "") -> Record:
-        return Record(self.start, [], reason, excerpt or self.record[0].text)
-
-    def skip_quoted(self) -> None:
-        """Drop what still belongs to a damaged record: lines until its quotes are even."""
-        while self._open() and self.size <= self.limit and self._take():
+        """Give up the record, with the lines that its quotes enclose, and say so."""
+        begins = excerpt or self.record[0].text
+        while self.odd_quotes and self.size <= self.limit and self._take():
             pass
+        if (last := self.record[-1].number) > self.start:
+            reason += f" The record ends in line {last:,}; reading went on after it."
+        return Record(self.start, [], reason, begins)
 
     def first_line_alone(self) -> Record:
         """The record's first line for itself; its other lines are given back."""
@@ -142,10 +143,5 @@ class _Feed:
         if line is not None:
             self.record.append(line)
             self.size += len(line.text) + len(line.end)
+            self.odd_quotes ^= line.open_quote if line.reason else line.text.count('"') % 2 == 1
         return line
-
-    def _open(self) -> bool:
-        odd = False
-        for line in self.record:
-            odd ^= line.open_quote if line.reason else line.text.count('"') % 2 == 1
-        return odd

@@ -1,7 +1,9 @@
 """Text of unknown encoding as numbered lines, in constant memory whatever the file holds."""
 
 import codecs
-from collections.abc import Iterator
+import io
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple, TextIO
 
 CHUNK = 1 << 16
@@ -48,11 +50,13 @@ def read_lines(source: BinaryIO | TextIO | bytes | str, limit: int) -> Iterator[
         if len(first) >= 4:
             break
     first, encoding = _recognized(first)
-    if encoding == "utf-8":
-        return _lines(_rejoined(first, chunks), limit, errors="strict")
-    # Lone surrogates pass here, so that only their line is refused, by what reads the line.
-    transcoded = _transcoded(_rejoined(first, chunks), encoding)
-    return _lines(transcoded, limit, errors="surrogatepass")
+    whole: Iterable[bytes] = itertools.chain([first], chunks)
+    if encoding == "utf-8" and not isinstance(source, str | io.TextIOBase):
+        return _lines(whole, limit, errors="strict")
+    # Lone surrogates pass here: what reads the line refuses them, and says so.
+    if encoding != "utf-8":
+        whole = _transcoded(whole, encoding)
+    return _lines(whole, limit, errors="surrogatepass")
 
 
 def _chunks(source: BinaryIO | TextIO | bytes | str) -> Iterator[bytes]:
@@ -84,12 +88,7 @@ def _recognized(first: bytes) -> tuple[bytes, str]:
     return first, "utf-8"
 
 
-def _rejoined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
-
-
-def _transcoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+def _transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     for chunk in chunks:
         yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
@@ -99,7 +98,7 @@ def _transcoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         yield b"\xff"
 
 
-def _lines(chunks: Iterator[bytes], limit: int, errors: str) -> Iterator[Line]:
+def _lines(chunks: Iterable[bytes], limit: int, errors: str) -> Iterator[Line]:
     number = 1
     held = b""
     overlong: _Overlong | None = None

@@ -55,7 +55,9 @@ def parse_row(row: Mapping[str, object], *, line: int, limits: Limits) -> Parsed
     """
     messages = _messages(row, limits)
     documents = _documents(row.get("documents"), limits)
-    characters = sum(len(text) for part in (*messages, *documents) for text in part.values())
+    texts = [message["content"] for message in messages]
+    texts += [text for document in documents for text in document.values()]
+    characters = sum(map(len, texts))
     if characters > limits.characters:
         raise Refused(
             f"The prompt has {characters:,} characters; at most {limits.characters:,} are "
@@ -64,8 +66,7 @@ def parse_row(row: Mapping[str, object], *, line: int, limits: Limits) -> Parsed
     tags = _tags(row.get("tags"), limits)
     external_id = _external_id(row, limits)
     source = _label(row.get("source"), "source", limits.external_id_characters)
-    refuse_unstorable(text for part in (*messages, *documents) for text in part.values())
-    refuse_unstorable((*tags, external_id, source))
+    _refuse_unstorable((*texts, *tags, external_id, source))
     digest = content_hash(messages, documents)
     return ParsedPrompt(
         line, messages, documents, tags, external_id, source, digest, split_of(digest)
@@ -92,7 +93,7 @@ def split_of(content_hash: str) -> Split:
     return "held_out" if int(content_hash[:15], 16) % 100 < HELD_OUT_PERCENT else "train"
 
 
-def refuse_unstorable(texts: Iterable[str]) -> None:
+def _refuse_unstorable(texts: Iterable[str]) -> None:
     """PostgreSQL stores neither NUL nor half of a surrogate pair."""
     for text in texts:
         if "\x00" in text:

@@ -22,6 +22,7 @@ from annotate.exchange.prompt_rows import (
 )
 
 __all__ = [
+    "STANDARD",
     "Format",
     "Limits",
     "ParsedPrompt",
