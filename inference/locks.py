@@ -1,0 +1,26 @@
+"""PostgreSQL advisory locks: one process at a time, released by the server if the process dies."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+
+@contextmanager
+def try_lock(name: str) -> Iterator[bool]:
+    """Yields at once: True with the lock held until the block ends, False if another holds it.
+
+    The lock belongs to the database session, not to a transaction, so that no transaction stays
+    open while a server is being waited for.
+    """
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
+        held = bool(cursor.fetchone()[0])
+    try:
+        yield held
+    finally:
+        if held:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])

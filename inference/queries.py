@@ -1,0 +1,168 @@
+"""Reads: what may be used now, and what people are told about it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypedDict
+
+from django.conf import settings
+from django.utils import timezone
+
+from inference.completions import Endpoint
+from inference.models import Replica, ServedModel, Serving
+from inference.routing import Pool
+
+STALE = timedelta(minutes=2)
+
+
+class ReplicaState(TypedDict):
+    name: str
+    state: str
+    message: str
+
+
+class InferenceState(TypedDict):
+    state: str  # ready | loading | down | failing
+    message: str
+    replicas: list[ReplicaState]
+
+
+class ServedState(TypedDict):
+    name: str
+    kind: str
+    selftest: str
+    detail: str
+
+
+class ReplicaDetail(ReplicaState):
+    url: str
+    checked_at: datetime | None
+    served: list[ServedState]
+
+
+class InferenceDetail(TypedDict):
+    replicas: list[ReplicaDetail]
+
+
+@dataclass(frozen=True, slots=True)
+class AvailableModel:
+    """A served name that is or was known. message: why it is not available, for people."""
+
+    id: int
+    name: str
+    kind: str
+    available: bool
+    message: str
+
+
+def inference_state() -> InferenceState:
+    """Whether completions can be had now, in one word and one sentence."""
+    replicas = list(Replica.objects.filter(enabled=True).order_by("pk"))
+    state, message = _overall(replicas)
+    return {
+        "state": state,
+        "message": message,
+        "replicas": [{"name": r.name, "state": r.state, "message": r.message} for r in replicas],
+    }
+
+
+def inference_detail() -> InferenceDetail:
+    """Every configured replica with what it serves."""
+    replicas = Replica.objects.filter(enabled=True).order_by("pk")
+    return {
+        "replicas": [
+            {
+                "name": replica.name,
+                "url": replica.url,
+                "state": replica.state,
+                "message": replica.message,
+                "checked_at": replica.checked_at,
+                "served": [
+                    {
+                        "name": serving.served_model.name,
+                        "kind": serving.served_model.kind,
+                        "selftest": serving.selftest,
+                        "detail": serving.detail,
+                    }
+                    for serving in _present(replica)
+                ],
+            }
+            for replica in replicas.prefetch_related("servings__served_model")
+        ]
+    }
+
+
+def available_models() -> list[AvailableModel]:
+    """All names ever served, the available ones first, then base models before adapters."""
+    models = ServedModel.objects.prefetch_related("servings__replica")
+    rows = [_availability(model) for model in models]
+    return sorted(rows, key=lambda row: (not row.available, row.kind != "base", row.name))
+
+
+def ready_endpoints() -> list[Endpoint]:
+    """Replicas that are ready, each with the names that passed their self-test there."""
+    replicas = Replica.objects.filter(enabled=True, state=Replica.State.READY).order_by("pk")
+    return [
+        Endpoint(
+            name=replica.name,
+            url=replica.url,
+            models=frozenset(
+                serving.served_model.name
+                for serving in _present(replica)
+                if serving.selftest == Serving.Selftest.PASSED
+            ),
+            chat_template_hash=replica.chat_template_hash,
+            max_model_len=replica.max_model_len,
+        )
+        for replica in replicas.prefetch_related("servings__served_model")
+    ]
+
+
+def ready_pool() -> Pool:
+    """A pool over `ready_endpoints` as the settings say. `Pool.refresh` keeps it up to date."""
+    return Pool(
+        ready_endpoints(),
+        api_key=settings.INFERENCE_API_KEY,
+        concurrency=settings.INFERENCE_CONCURRENCY,
+    )
+
+
+def _present(replica: Replica) -> list[Serving]:
+    servings = [serving for serving in replica.servings.all() if serving.present]
+    return sorted(servings, key=lambda s: (s.served_model.kind != "base", s.served_model.name))
+
+
+def _overall(replicas: list[Replica]) -> tuple[str, str]:
+    if not replicas:
+        return "down", "No inference server is known yet. Is the worker running?"
+    last = max(
+        (r.checked_at or r.awaited_since for r in replicas if r.checked_at or r.awaited_since),
+        default=None,
+    )
+    if last is not None and timezone.now() - last < STALE:
+        for state in ("ready", "loading", "unknown", "failing", "down"):
+            if found := [r for r in replicas if r.state == state]:
+                return ("loading" if state == "unknown" else state), found[0].message
+    return "failing", "The inference servers are not being checked. Are worker and beat running?"
+
+
+def _availability(model: ServedModel) -> AvailableModel:
+    servings = [s for s in model.servings.all() if s.present and s.replica.enabled]
+    usable = [
+        s
+        for s in servings
+        if s.selftest == Serving.Selftest.PASSED and s.replica.state == Replica.State.READY
+    ]
+    message = "" if usable else _why_not(servings)
+    return AvailableModel(model.pk, model.name, model.kind, bool(usable), message)
+
+
+def _why_not(servings: list[Serving]) -> str:
+    """The most hopeful reason first."""
+    if not servings:
+        return "No inference server serves it now."
+    for serving in servings:
+        if serving.replica.state != Replica.State.READY:
+            return serving.replica.message
+        if serving.selftest == Serving.Selftest.PENDING:
+            return serving.detail or "It is being checked."
+    return servings[0].detail

@@ -1,0 +1,275 @@
+"""Keeps what the database says about replicas in step with what the replicas say.
+
+`check_replicas` runs every few seconds and never waits long; the self-test of a replica takes
+longer and runs on its own (`selftest_replica`). Both may be started any number of times.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from inference import chat_template, selftest, vitals
+from inference.client import ReplicaClient, is_loopback
+from inference.completions import Endpoint, ModelCard
+from inference.errors import InferenceError
+from inference.locks import try_lock
+from inference.models import Replica, ServedModel, Serving
+from inference.selftest import Verdict
+
+log = logging.getLogger(__name__)
+
+PATIENCE = timedelta(minutes=15)  # a server that has not answered for so long is not loading
+MISSES_ALLOWED = 2  # on a busy machine a check may time out
+RETEST_AFTER = timedelta(minutes=10)  # what failed its self-test gets another chance
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one check saw: an error, or the served names and who serves them."""
+
+    error: InferenceError | None = None
+    cards: tuple[ModelCard, ...] = ()
+    start_id: str = ""
+
+
+def sync_replicas(urls: Sequence[str], *, starting: bool = False) -> None:
+    """Make the enabled replicas those at `urls`. Others stay as a record but are not used.
+
+    starting: the servers are just being started, so that a refused connection means "loading".
+    """
+    wanted = [url.rstrip("/") for url in urls]
+    awaited = {"state": Replica.State.LOADING, "message": "", "awaited_since": timezone.now()}
+    with transaction.atomic():
+        Replica.objects.exclude(url__in=wanted).filter(enabled=True).update(enabled=False)
+        Replica.objects.filter(url__in=wanted, enabled=False).update(enabled=True, **awaited)
+        for url in wanted:
+            Replica.objects.get_or_create(
+                url=url,
+                defaults={
+                    "name": url.removeprefix("http://"),
+                    "local": is_loopback(url),
+                    **awaited,
+                },
+            )
+        if starting:
+            Replica.objects.filter(url__in=wanted).update(misses=0, **awaited)
+
+
+def check_replicas() -> list[int]:
+    """Look at every configured replica once. Returns the ids of those that want a self-test.
+
+    Does nothing while another process is at it.
+    """
+    with try_lock("inference.check_replicas") as held:
+        if not held:
+            return []
+        sync_replicas(settings.INFERENCE_URLS)
+        replicas = list(Replica.objects.filter(enabled=True))
+        sightings = asyncio.run(_look_at_all(replicas))
+        for replica, sighting in zip(replicas, sightings, strict=True):
+            record(replica.pk, sighting)
+        answered = [r.pk for r, seen in zip(replicas, sightings, strict=True) if not seen.error]
+    return list(
+        Replica.objects.filter(
+            pk__in=answered,
+            servings__present=True,
+            servings__selftest=Serving.Selftest.PENDING,
+        )
+        .distinct()
+        .values_list("pk", flat=True)
+    )
+
+
+async def _look_at_all(replicas: Sequence[Replica]) -> list[Sighting]:
+    return await asyncio.gather(*(_look_at(replica) for replica in replicas))
+
+
+async def _look_at(replica: Replica) -> Sighting:
+    async with ReplicaClient(_endpoint(replica), api_key=settings.INFERENCE_API_KEY) as client:
+        try:
+            await client.check_health()
+            cards = await client.models()
+            start_id = vitals.start_id(await client.metrics())
+        except InferenceError as error:
+            return Sighting(error=error)
+    return Sighting(cards=tuple(cards), start_id=start_id)
+
+
+@transaction.atomic
+def record(replica_id: int, sighting: Sighting) -> None:
+    """Write down what a check saw, and mark for the self-test what changed."""
+    replica = Replica.objects.select_for_update().get(pk=replica_id)
+    replica.checked_at = timezone.now()
+    if sighting.error is not None:
+        _record_error(replica, sighting.error)
+    else:
+        _record_served(replica, sighting)
+        _settle(replica)
+    replica.save()
+
+
+def _record_error(replica: Replica, error: InferenceError) -> None:
+    log.info("Replica %s: %s", replica.name, error)
+    if error.code == "timeout" and replica.misses < MISSES_ALLOWED:
+        replica.misses += 1
+        return
+    if error.code != "unreachable":
+        replica.state, replica.message = Replica.State.FAILING, error.summary
+        return
+    replica.start_id = ""  # whoever answers next is somebody else
+    since = replica.awaited_since
+    if since is not None and timezone.now() - since < PATIENCE:
+        replica.state = Replica.State.LOADING
+        replica.message = (
+            "The model is loading."
+            if replica.local
+            else f"Waiting for the inference server {replica.name} to answer."
+        )
+        return
+    replica.state = Replica.State.DOWN
+    replica.message = (
+        "The local model server is not running. It is started again by itself; "
+        "if that does not help, its log says why."
+        if replica.local
+        else f"The inference server {replica.name} cannot be reached. Start it, "
+        "or correct INFERENCE_URL."
+    )
+
+
+def _record_served(replica: Replica, sighting: Sighting) -> None:
+    start_id = sighting.start_id[:64] or replica.start_id or f"seen {timezone.now().isoformat()}"
+    restarted = start_id != replica.start_id
+    replica.start_id, replica.awaited_since, replica.misses = start_id, None, 0
+    replica.max_model_len = max((c.max_model_len or 0 for c in sighting.cards), default=0) or None
+    known = {s.served_model.name: s for s in replica.servings.select_related("served_model")}
+    present = {name: serving.root for name, serving in known.items() if serving.present}
+    offered = {card.name: card.root for card in sighting.cards}
+    for name in present.keys() - offered.keys():
+        known[name].present = False
+        known[name].save()
+    if restarted or present != offered:
+        for card in sighting.cards:
+            _present(replica, card, known.get(card.name))
+        return
+    now = timezone.now()
+    replica.servings.filter(
+        present=True, selftest=Serving.Selftest.FAILED, tested_at__lt=now - RETEST_AFTER
+    ).update(selftest=Serving.Selftest.PENDING)
+
+
+def _present(replica: Replica, card: ModelCard, serving: Serving | None) -> None:
+    """The name is offered by a changed replica: it waits for the self-test, or is refused."""
+    kind = ServedModel.Kind.ADAPTER if card.parent else ServedModel.Kind.BASE
+    served_model, _ = ServedModel.objects.get_or_create(
+        name=card.name, defaults={"kind": kind, "parent": card.parent}
+    )
+    serving = serving or Serving(replica=replica, served_model=served_model)
+    serving.present, serving.root, serving.tested_at = True, card.root, None
+    serving.selftest, serving.detail = Serving.Selftest.PENDING, ""
+    if (served_model.kind, served_model.parent) != (kind, card.parent):
+        serving.selftest, serving.tested_at = Serving.Selftest.FAILED, timezone.now()
+        serving.detail = (
+            f"The name already stands for {_described(served_model.kind, served_model.parent)}, "
+            f"here it is {_described(kind, card.parent)}. Serve it under another name."
+        )
+    serving.save()
+
+
+def _described(kind: str, parent: str) -> str:
+    return f'an adapter of "{parent}"' if kind == ServedModel.Kind.ADAPTER else "a base model"
+
+
+def _settle(replica: Replica) -> None:
+    """The state of a replica that answers follows from the self-tests of what it serves."""
+    servings = list(replica.servings.filter(present=True).select_related("served_model"))
+    tests = {serving.selftest for serving in servings}
+    refused = [s for s in servings if s.selftest == Serving.Selftest.FAILED]
+    complaint = " ".join(f'"{s.served_model.name}": {s.detail}' for s in refused)
+    if not servings:
+        replica.state = Replica.State.FAILING
+        replica.message = f"The inference server {replica.name} serves no model."
+    elif Serving.Selftest.PASSED in tests:
+        replica.state, replica.message = Replica.State.READY, complaint
+    elif Serving.Selftest.PENDING in tests:
+        waiting = next((s.detail for s in servings if s.detail), "")
+        replica.state = Replica.State.LOADING
+        replica.message = waiting or "Checking that each model answers as itself."
+    else:
+        replica.state, replica.message = Replica.State.FAILING, complaint
+
+
+def selftest_replica(replica_id: int) -> bool:
+    """Test the served names of a replica and record the verdicts. True if any was recorded.
+
+    Does nothing while another process tests the same replica, or when nothing is pending. A
+    change in the middle of the test leaves everything pending for the next one.
+    """
+    with try_lock(f"inference.selftest.{replica_id}") as held:
+        if not held:
+            return False
+        replica = Replica.objects.get(pk=replica_id)
+        names = _names_to_test(replica)
+        if not any(pending for pending in names.values()):
+            return False
+        try:
+            verdicts, template = asyncio.run(_test(_endpoint(replica), list(names)))
+        except InferenceError as error:
+            log.warning("Self-test of %s broke off: %s", replica.name, error)
+            verdicts = {name: Verdict(None, error.summary) for name in names}
+            template = replica.chat_template_hash
+        return _record_verdicts(replica, names, verdicts, template)
+
+
+def _names_to_test(replica: Replica) -> dict[str, bool]:
+    """Every name that takes part in the mixed batch, and whether its verdict is pending."""
+    servings = replica.servings.filter(present=True).select_related("served_model")
+    return {s.served_model.name: s.selftest == Serving.Selftest.PENDING for s in servings}
+
+
+async def _test(endpoint: Endpoint, names: list[str]) -> tuple[dict[str, Verdict], str]:
+    async with ReplicaClient(endpoint, api_key=settings.INFERENCE_API_KEY) as client:
+        verdicts = await selftest.run(client, names)
+        try:
+            template = await chat_template.measure(client, names[0])
+        except InferenceError as error:
+            if not error.permanent:  # a proxy may keep /tokenize to itself; that harms nobody
+                raise
+            log.warning("%s does not tell its chat template: %s", endpoint.name, error)
+            template = ""
+        return verdicts, template
+
+
+@transaction.atomic
+def _record_verdicts(
+    tested: Replica, names: dict[str, bool], verdicts: dict[str, Verdict], template: str
+) -> bool:
+    replica = Replica.objects.select_for_update().get(pk=tested.pk)
+    if replica.start_id != tested.start_id or _names_to_test(replica).keys() != names.keys():
+        return False
+    now = timezone.now()
+    for serving in replica.servings.filter(
+        present=True, selftest=Serving.Selftest.PENDING
+    ).select_related("served_model"):
+        verdict = verdicts[serving.served_model.name]
+        serving.detail = verdict.detail
+        if verdict.passed is not None:
+            serving.tested_at = now
+            serving.selftest = (
+                Serving.Selftest.PASSED if verdict.passed else Serving.Selftest.FAILED
+            )
+        serving.save()
+    replica.chat_template_hash = template
+    if replica.state not in (Replica.State.DOWN, Replica.State.UNKNOWN):
+        _settle(replica)
+    replica.save()
+    return True
+
+
+def _endpoint(replica: Replica) -> Endpoint:
+    return Endpoint(name=replica.name, url=replica.url)
