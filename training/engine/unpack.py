@@ -13,7 +13,7 @@ def unpack(gguf: Path, destination: Path) -> bool:
     """Write the model in `gguf` to the folder `destination` in bfloat16, whole or not at all.
 
     Returns False when the folder was there already. Raises FileNotFoundError without the file
-    and OSError when it cannot be written.
+    OSError when the folder cannot be written, ValueError when the file is no GGUF.
     """
     if destination.exists():
         return False
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         made = unpack(Path(arguments[0]), Path(arguments[1]))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"unpacking the model failed: {error}", file=sys.stderr)
         return 1
     print(f"{arguments[1]}: {'unpacked' if made else 'already there'}")

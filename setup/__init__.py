@@ -1,0 +1,1 @@
+"""What `make` runs before Prefloop itself: standard library only."""
