@@ -265,13 +265,16 @@ class Environment(BaseSettings):
             return self.given_inference_api_key
         return self.secret("inference_api_key")
 
-    def secret(self, name: str) -> str:
-        """The generated secret of that name: made at the first call, kept in VAR_DIR/secrets."""
+    def secret(self, name: str, size: int = 48) -> str:
+        """The generated secret of that name: made at the first call, kept in VAR_DIR/secrets.
+
+        size: bytes of randomness.
+        """
         folder = self.var_dir / "secrets"
         path = folder / name
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_once(path, secrets.token_urlsafe(48))
+            _write_once(path, secrets.token_urlsafe(size))
         return path.read_text().strip()
 
 

@@ -1,0 +1,146 @@
+"""Rankings and comparisons: my own, and a project's."""
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotate.api.labeling import Demonstration, UnacceptableMark
+from annotate.api.paging import page
+from annotate.api.shapes import Shape, ShownPrompt, page_of
+from annotate.api.views import ProjectView, user_of
+from annotate.errors import Invalid
+from annotate.queries import rankings as reads
+from annotate.queries.access import READ_DATA
+
+PAGING = [OpenApiParameter("cursor", str), OpenApiParameter("limit", int)]
+FILTERS = [OpenApiParameter("round", int), OpenApiParameter("labeler", str), *PAGING]
+
+
+class RankingRow(Shape):
+    id = serializers.IntegerField()
+    project = serializers.SlugField()
+    round = serializers.IntegerField()
+    prompt_excerpt = serializers.CharField()
+    labeler = serializers.CharField()
+    tiers = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+    created_at = serializers.DateTimeField()
+    revision = serializers.IntegerField()
+    current = serializers.BooleanField()
+    counted = serializers.BooleanField()
+    withdrawn = serializers.BooleanField()
+    editable = serializers.BooleanField()
+
+
+class Provenance(Shape):
+    completion = serializers.IntegerField()
+    served_model = serializers.CharField()
+    adapter_hash = serializers.CharField()
+    temperature = serializers.FloatField()
+    top_p = serializers.FloatField()
+    max_tokens = serializers.IntegerField()
+    tokens = serializers.IntegerField()
+    logprob_sum = serializers.FloatField(allow_null=True)
+    finish_reason = serializers.CharField()
+    replica = serializers.CharField()
+    latency_ms = serializers.IntegerField()
+    chat_template_hash = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class SeenResponse(Shape):
+    label = serializers.CharField()  # type: ignore[assignment]  # the field's own name
+    text = serializers.CharField()
+    cut_off = serializers.BooleanField()
+    provenance = Provenance(allow_null=True)
+
+
+class RankingDetail(RankingRow):
+    claim = serializers.IntegerField()
+    prompt = ShownPrompt()
+    responses = SeenResponse(many=True)
+    unacceptable = UnacceptableMark(many=True)
+    strengths = serializers.ListField(child=serializers.IntegerField(allow_null=True))
+    ratings = serializers.DictField(child=serializers.DictField(child=serializers.FloatField()))
+    tags = serializers.ListField(child=serializers.CharField())
+    rationale = serializers.CharField()
+    active_ms = serializers.IntegerField()
+    demonstration = Demonstration(allow_null=True)
+    supersedes = serializers.IntegerField(allow_null=True)
+    superseded_by = serializers.IntegerField(allow_null=True)
+    withdrawn_at = serializers.DateTimeField(allow_null=True)
+
+
+class ComparisonRow(Shape):
+    id = serializers.IntegerField()
+    ranking = serializers.IntegerField()
+    round = serializers.IntegerField()
+    labeler = serializers.CharField()
+    prompt_excerpt = serializers.CharField()
+    chosen_excerpt = serializers.CharField()
+    rejected_excerpt = serializers.CharField()
+    chosen_unacceptable = serializers.BooleanField()
+    rejected_unacceptable = serializers.BooleanField()
+    tie = serializers.BooleanField()
+    strength = serializers.IntegerField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+RankingPage = page_of("RankingPage", RankingRow)
+ComparisonPage = page_of("ComparisonPage", ComparisonRow)
+
+
+class MyRankingsView(APIView):
+    @extend_schema(parameters=[OpenApiParameter("project", str), *PAGING], responses=RankingPage)
+    def get(self, request: Request) -> Response:
+        """My rankings, newest first."""
+        rows = reads.mine(user_of(request))
+        if slug := request.query_params.get("project"):
+            rows = rows.filter(project__slug=slug)
+        return Response(page(request, rows, reads.row))
+
+
+class RankingDetailView(APIView):
+    @extend_schema(responses=RankingDetail)
+    def get(self, request: Request, ranking_id: int) -> Response:
+        """What a labeler saw and said."""
+        ranking, reviews = reads.seen_by(user_of(request), ranking_id)
+        return Response(reads.detail(ranking, with_provenance=reviews))
+
+
+class RankingsView(ProjectView):
+    @extend_schema(parameters=FILTERS, responses=RankingPage)
+    def get(self, request: Request, slug: str) -> Response:
+        """The project's rankings with all their revisions, newest first."""
+        access = self.access(request, slug, READ_DATA)
+        rows = reads.of_project(
+            access.project,
+            round_number=round_number(request),
+            labeler=request.query_params.get("labeler", ""),
+        )
+        return Response(page(request, rows, reads.row))
+
+
+class ComparisonsView(ProjectView):
+    @extend_schema(parameters=[OpenApiParameter("search", str), *FILTERS], responses=ComparisonPage)
+    def get(self, request: Request, slug: str) -> Response:
+        """The project's comparisons, newest first."""
+        access = self.access(request, slug, READ_DATA)
+        rows = reads.comparisons(
+            access.project,
+            round_number=round_number(request),
+            labeler=request.query_params.get("labeler", ""),
+            search=request.query_params.get("search", ""),
+        )
+        return Response(page(request, rows, reads.comparison_row))
+
+
+def round_number(request: Request) -> int | None:
+    """`?round=`. Raises Invalid when it is no number."""
+    text = request.query_params.get("round", "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise Invalid("Give the round as its number.", fields={"round": [text[:40]]})
+    return int(text)

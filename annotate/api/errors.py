@@ -1,0 +1,110 @@
+"""Every error leaves in one envelope that says what to do and whether trying again helps."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError, connection
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from redis.exceptions import ConnectionError as CacheAway
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from annotate.errors import Refusal
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = "2"
+_SENTENCES = {
+    401: "Sign in first.",
+    403: "You may not do this.",
+    404: "There is nothing here that you have access to.",
+    405: "This address does not take that kind of request.",
+}
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook: the response to an exception, or None to let it become a 500."""
+    if isinstance(exc, Refusal):
+        return _envelope(exc.status, exc.error_code, exc.message, fields=exc.fields, **exc.facts)
+    if isinstance(exc, Http404):
+        exc = exceptions.NotFound()
+    if isinstance(exc, PermissionDenied):
+        exc = exceptions.PermissionDenied()
+    if isinstance(exc, OperationalError | InterfaceError | CacheAway):
+        return _unavailable(exc)
+    if isinstance(exc, exceptions.APIException):
+        return _of_rest_framework(exc)
+    return None
+
+
+def _unavailable(exc: Exception) -> Response:
+    log.error("the database or the cache is away: %s", exc)
+    connection.close()
+    response = _envelope(
+        503, "unavailable", "The server is restarting. Try again in a moment.", retry=True
+    )
+    response["Retry-After"] = RETRY_AFTER_S
+    return response
+
+
+def _of_rest_framework(exc: exceptions.APIException) -> Response:
+    status = exc.status_code
+    if isinstance(exc, exceptions.ValidationError):
+        fields = dict(_flatten(exc.detail))
+        first = next(iter(fields.items()), ("", ["The request is not valid."]))
+        name = f"{first[0]}: " if first[0] not in ("", "non_field_errors") else ""
+        return _envelope(400, "invalid", f"{name}{first[1][0]}", fields=fields)
+    response = _envelope(
+        status,
+        str(exc.default_code),
+        _SENTENCES.get(status) or str(exc.detail),
+        retry=status == 429,
+    )
+    if isinstance(exc, exceptions.Throttled):
+        response["Retry-After"] = str(int(exc.wait or 1))
+    if isinstance(exc, exceptions.NotAuthenticated) and getattr(exc, "auth_header", ""):
+        response["WWW-Authenticate"] = str(getattr(exc, "auth_header", ""))
+    return response
+
+
+def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            yield from _flatten(inner, f"{path}.{name}" if path else str(name))
+    elif isinstance(detail, list) and any(isinstance(each, dict | list) for each in detail):
+        for index, inner in enumerate(detail):
+            yield from _flatten(inner, f"{path}.{index}" if path else str(index))
+    elif isinstance(detail, list):
+        yield path, [str(each) for each in detail]
+    else:
+        yield path, [str(detail)]
+
+
+def _envelope(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    retry: bool = False,
+    fields: dict[str, list[str]] | None = None,
+    **facts: int | str,
+) -> Response:
+    error = {"code": code, "message": message, "retry": retry, "fields": fields or {}, **facts}
+    return Response({"error": error}, status=status)
+
+
+def not_found(request: HttpRequest) -> JsonResponse:
+    """An address below /api/ that does not exist."""
+    error = {"code": "not_found", "message": _SENTENCES[404], "retry": False, "fields": {}}
+    return JsonResponse({"error": error}, status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """A mistake of ours: the log has the detail, the person a sentence."""
+    message = "Something went wrong on the server. It has been logged; try again."
+    if not request.path.startswith("/api/"):
+        return HttpResponse(message, status=500, content_type="text/plain; charset=utf-8")
+    error = {"code": "server_error", "message": message, "retry": True, "fields": {}}
+    return JsonResponse({"error": error}, status=500)

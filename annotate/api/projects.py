@@ -1,0 +1,232 @@
+"""Projects, their settings and their members."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotate.api.paging import page
+from annotate.api.shapes import Shape, page_of
+from annotate.api.views import ProjectView, body_of, user_of
+from annotate.models import AuditEvent, Membership, Rationale, Role
+from annotate.queries import projects as reads
+from annotate.queries.access import MANAGE, Access
+from annotate.services import projects
+
+
+class Axis(Shape):
+    key = serializers.SlugField(max_length=40)
+    name = serializers.CharField(max_length=60)
+    min = serializers.IntegerField(min_value=-100, max_value=100)
+    max = serializers.IntegerField(min_value=-100, max_value=100)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["min"] >= attrs["max"]:
+            raise serializers.ValidationError("The lowest rating must be below the highest.")
+        return attrs
+
+
+class Judging(Shape):
+    k_default = serializers.IntegerField()
+    ties_allowed = serializers.BooleanField()
+    strength = serializers.BooleanField()
+    axes = Axis(many=True)
+    tags = serializers.ListField(child=serializers.CharField())
+    rationale = serializers.ChoiceField(choices=Rationale.choices)
+    write_better = serializers.BooleanField()
+
+
+class Counts(Shape):
+    prompts = serializers.IntegerField()
+    rounds = serializers.IntegerField()
+    members = serializers.IntegerField()
+    rankings = serializers.IntegerField()
+    comparisons = serializers.IntegerField()
+
+
+class ProjectDetail(Shape):
+    slug = serializers.SlugField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    guidelines = serializers.CharField()
+    role = serializers.ChoiceField(choices=Role.choices)
+    judging = Judging()
+    overlap = serializers.IntegerField()
+    lease_seconds = serializers.IntegerField()
+    counts = Counts()
+
+
+class ProjectRow(Shape):
+    slug = serializers.SlugField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
+class Projects(Shape):
+    results = ProjectRow(many=True)
+
+
+class ProjectSettings(Shape):
+    """The judging settings stand beside the others here."""
+
+    name = serializers.CharField(max_length=120)
+    description = serializers.CharField(required=False, allow_blank=True, max_length=5000)
+    guidelines = serializers.CharField(required=False, allow_blank=True, max_length=100_000)
+    k_default = serializers.IntegerField(required=False, min_value=2, max_value=9)
+    ties_allowed = serializers.BooleanField(required=False)
+    strength = serializers.BooleanField(required=False)
+    axes = Axis(many=True, required=False)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=40), required=False, max_length=50
+    )
+    rationale = serializers.ChoiceField(choices=Rationale.choices, required=False)
+    write_better = serializers.BooleanField(required=False)
+    overlap = serializers.IntegerField(required=False, min_value=1, max_value=25)
+    lease_seconds = serializers.IntegerField(required=False, min_value=30, max_value=86_400)
+
+
+class NewProject(ProjectSettings):
+    slug = serializers.SlugField(required=False, max_length=60)
+
+
+class Member(Shape):
+    id = serializers.IntegerField()
+    username = serializers.CharField()
+    name = serializers.CharField()
+    role = serializers.ChoiceField(choices=Role.choices)
+    created_at = serializers.DateTimeField()
+
+
+class Members(Shape):
+    results = Member(many=True)
+
+
+class NewMember(Shape):
+    username = serializers.CharField(max_length=150)
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
+class MemberRole(Shape):
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
+class AuditRow(Shape):
+    id = serializers.IntegerField()
+    actor = serializers.CharField(allow_null=True)
+    verb = serializers.CharField()
+    object = serializers.CharField()
+    at = serializers.DateTimeField()
+    detail = serializers.DictField()
+
+
+AuditPage = page_of("AuditPage", AuditRow)
+
+
+class ProjectsView(APIView):
+    @extend_schema(responses=Projects)
+    def get(self, request: Request) -> Response:
+        """My projects."""
+        return Response({"results": reads.of_member(user_of(request))})
+
+    @extend_schema(request=NewProject, responses={201: ProjectDetail})
+    def post(self, request: Request) -> Response:
+        """Create a project; its creator owns it."""
+        body = body_of(NewProject, request)
+        project = projects.create_project(actor_id=user_of(request).pk, **body)
+        return Response(reads.detail(Access(project, Role.OWNER)), status=201)
+
+
+class ProjectDetailView(ProjectView):
+    @extend_schema(responses=ProjectDetail)
+    def get(self, request: Request, slug: str) -> Response:
+        """A project that I take part in."""
+        return Response(reads.detail(self.access(request, slug)))
+
+    @extend_schema(request=ProjectSettings, responses=ProjectDetail)
+    def patch(self, request: Request, slug: str) -> Response:
+        """Change settings; what is left out stays."""
+        access = self.access(request, slug, MANAGE)
+        body = body_of(ProjectSettings, request, partial=True)
+        project = projects.update_project(
+            project_id=access.project.pk, actor_id=user_of(request).pk, **body
+        )
+        return Response(reads.detail(Access(project, access.role)))
+
+
+class MembersView(ProjectView):
+    @extend_schema(responses=Members)
+    def get(self, request: Request, slug: str) -> Response:
+        """Who takes part (1000 at most)."""
+        access = self.access(request, slug, MANAGE)
+        members = access.project.memberships.select_related("user").order_by("user__username")
+        return Response({"results": [member_shape(member) for member in members[:1000]]})
+
+    @extend_schema(request=NewMember, responses={201: Member})
+    def post(self, request: Request, slug: str) -> Response:
+        """Let a person take part."""
+        access = self.access(request, slug, MANAGE)
+        body = body_of(NewMember, request)
+        member = projects.add_member(
+            project_id=access.project.pk,
+            actor_id=user_of(request).pk,
+            username=body["username"],
+            role=Role(body["role"]),
+        )
+        return Response(member_shape(member), status=201)
+
+
+class MemberView(ProjectView):
+    @extend_schema(request=MemberRole, responses=Member)
+    def patch(self, request: Request, slug: str, member_id: int) -> Response:
+        """Give a member another role."""
+        access = self.access(request, slug, MANAGE)
+        member = projects.change_role(
+            project_id=access.project.pk,
+            actor_id=user_of(request).pk,
+            membership_id=member_id,
+            role=Role(body_of(MemberRole, request)["role"]),
+        )
+        return Response(member_shape(member))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, slug: str, member_id: int) -> Response:
+        """End a person's part; what they ranked stays."""
+        access = self.access(request, slug, MANAGE)
+        projects.remove_member(
+            project_id=access.project.pk, actor_id=user_of(request).pk, membership_id=member_id
+        )
+        return Response(status=204)
+
+
+class AuditView(ProjectView):
+    @extend_schema(responses=AuditPage)
+    def get(self, request: Request, slug: str) -> Response:
+        """Who did what, newest first."""
+        access = self.access(request, slug, MANAGE)
+        events = AuditEvent.objects.filter(project=access.project).select_related("actor")
+        return Response(page(request, events, _audit_row))
+
+
+def member_shape(member: Membership) -> dict[str, Any]:
+    return {
+        "id": member.pk,
+        "username": member.user.username,
+        "name": member.user.display_name,
+        "role": member.role,
+        "created_at": member.created_at,
+    }
+
+
+def _audit_row(event: AuditEvent) -> dict[str, Any]:
+    return {
+        "id": event.pk,
+        "actor": event.actor.username if event.actor else None,
+        "verb": event.verb,
+        "object": f"{event.object_type} {event.object_id}",
+        "at": event.at,
+        "detail": event.detail,
+    }

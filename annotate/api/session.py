@@ -1,0 +1,141 @@
+"""Signing in and out, and API tokens."""
+
+from typing import Any
+
+from django.contrib.auth import authenticate, login, logout
+from django.middleware.csrf import get_token
+from drf_spectacular.utils import extend_schema
+from knox.models import AuthToken
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.views import APIView
+
+from annotate.api.shapes import Shape
+from annotate.api.views import body_of, user_of
+from annotate.errors import Invalid, NotFound
+from annotate.models import User
+from annotate.services import audit
+
+
+class SessionUser(Shape):
+    id = serializers.IntegerField()
+    username = serializers.CharField()
+    name = serializers.CharField()
+    is_staff = serializers.BooleanField()
+
+
+class SessionShape(Shape):
+    user = SessionUser(allow_null=True)
+    csrf_token = serializers.CharField()
+
+
+class SignIn(Shape):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=512, trim_whitespace=False)
+
+
+class SignInThrottle(ScopedRateThrottle):
+    """Counts attempts by address, for sign-in alone."""
+
+    scope_attr = "throttle_scope"
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        return request.method != "POST" or bool(super().allow_request(request, view))
+
+
+class SessionView(APIView):
+    permission_classes = (AllowAny,)
+    throttle_classes = (SignInThrottle,)
+    throttle_scope = "sign-in"
+
+    @extend_schema(responses=SessionShape)
+    def get(self, request: Request) -> Response:
+        """Who is signed in; sets the CSRF cookie."""
+        return Response(self._session(request))
+
+    @extend_schema(request=SignIn, responses=SessionShape)
+    def post(self, request: Request) -> Response:
+        """Sign in."""
+        body = body_of(SignIn, request)
+        user = authenticate(request._request, **body)
+        if user is None:
+            raise Invalid(
+                "This user name and password do not match. Check both and try again.",
+                code="wrong_credentials",
+            )
+        login(request._request, user)
+        request.user = user
+        return Response(self._session(request))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Sign out."""
+        logout(request._request)
+        return Response(status=204)
+
+    def _session(self, request: Request) -> dict[str, Any]:
+        user = request.user
+        return {
+            "user": {
+                "id": user.pk,
+                "username": user.username,
+                "name": user.display_name,
+                "is_staff": user.is_staff,
+            }
+            if isinstance(user, User)
+            else None,
+            "csrf_token": get_token(request._request),
+        }
+
+
+class NewToken(Shape):
+    token = serializers.CharField(help_text="Shown this once.")
+    expiry = serializers.DateTimeField()
+
+
+class TokenRow(Shape):
+    id = serializers.CharField(help_text="The token's first characters.")
+    created = serializers.DateTimeField()
+    expiry = serializers.DateTimeField()
+
+
+class TokensShape(Shape):
+    results = TokenRow(many=True)
+
+
+class TokensView(APIView):
+    @extend_schema(responses=TokensShape)
+    def get(self, request: Request) -> Response:
+        """My tokens that are still good."""
+        tokens = AuthToken.objects.filter(user=user_of(request)).order_by("-created")[:100]
+        return Response(
+            {
+                "results": [
+                    {"id": token.token_key, "created": token.created, "expiry": token.expiry}
+                    for token in tokens
+                ]
+            }
+        )
+
+    @extend_schema(request=None, responses={201: NewToken})
+    def post(self, request: Request) -> Response:
+        """Make a token for scripts; send it as `Authorization: Token …`."""
+        user = user_of(request)
+        instance, token = AuthToken.objects.create(user=user)
+        audit.record(verb="made a token", of=user, project_id=None, actor_id=user.pk)
+        return Response({"token": token, "expiry": instance.expiry}, status=201)
+
+
+class TokenView(APIView):
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, key: str) -> Response:
+        """Revoke a token."""
+        user = user_of(request)
+        deleted, _ = AuthToken.objects.filter(user=user, token_key=key).delete()
+        if not deleted:
+            raise NotFound
+        audit.record(verb="revoked a token", of=user, project_id=None, actor_id=user.pk)
+        return Response(status=204)

@@ -1,0 +1,63 @@
+"""Shapes that several endpoints share."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+Shape = serializers.Serializer[Any]
+
+
+class ErrorBody(Shape):
+    code = serializers.CharField()
+    message = serializers.CharField(help_text="A sentence that says what to do.")
+    retry = serializers.BooleanField(help_text="Whether the same request may succeed later.")
+    fields = serializers.DictField(  # type: ignore[assignment]  # the name is the field's
+        child=serializers.ListField(child=serializers.CharField())
+    )
+
+
+class Reason(Shape):
+    code = serializers.ChoiceField(
+        choices=[
+            "waiting_for_completions",
+            "all_claimed",
+            "all_done",
+            "no_round",
+            "paused",
+            "model_loading",
+        ]
+    )
+    message = serializers.CharField()
+
+
+class Message(Shape):
+    role = serializers.ChoiceField(choices=["system", "user", "assistant"])
+    content = serializers.CharField()
+
+
+class Document(Shape):
+    title = serializers.CharField()
+    text = serializers.CharField()
+
+
+class ShownPrompt(Shape):
+    messages = Message(many=True)
+    documents = Document(many=True)
+
+
+class ProjectName(Shape):
+    slug = serializers.SlugField()
+    name = serializers.CharField()
+
+
+def page_of(name: str, row: type[Shape]) -> type[Shape]:
+    """The shape of a page of rows."""
+    return type(
+        name,
+        (serializers.Serializer,),
+        {
+            "results": row(many=True),
+            "next": serializers.CharField(allow_null=True),
+            "__doc__": f"A page of {row.__name__}.",
+        },
+    )

@@ -1,0 +1,78 @@
+"""How the service is doing: for the page's badge, for probes and for admins."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotate.api.shapes import Shape
+from annotate.api.views import user_of
+from annotate.errors import NotFound
+from annotate.models import Membership
+from annotate.queries.access import MANAGE
+from inference.queries import inference_detail, inference_state
+
+STATES = ["ready", "loading", "down", "failing"]
+
+
+class ReplicaState(Shape):
+    name = serializers.CharField()
+    state = serializers.CharField()
+    message = serializers.CharField()
+
+
+class InferenceState(Shape):
+    state = serializers.ChoiceField(choices=STATES)
+    message = serializers.CharField()
+    replicas = ReplicaState(many=True, required=False)
+
+
+class Health(Shape):
+    status = serializers.ChoiceField(choices=["ok", "degraded"])
+    inference = InferenceState()
+
+
+class ServedName(Shape):
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=["base", "adapter"])
+    selftest = serializers.ChoiceField(choices=["pending", "passed", "failed"])
+    detail = serializers.CharField()
+
+
+class ReplicaReport(Shape):
+    name = serializers.CharField()
+    url = serializers.CharField()
+    state = serializers.CharField()
+    message = serializers.CharField()
+    checked_at = serializers.DateTimeField(allow_null=True)
+    served = ServedName(many=True)
+
+
+class InferenceReport(Shape):
+    replicas = ReplicaReport(many=True)
+
+
+class HealthView(APIView):
+    permission_classes = (AllowAny,)
+
+    @extend_schema(responses=Health)
+    def get(self, request: Request) -> Response:
+        """Whether everything is there; the details are for those who signed in."""
+        inference = dict(inference_state())
+        if not request.user.is_authenticated:
+            inference.pop("replicas", None)
+        status = "ok" if inference["state"] == "ready" else "degraded"
+        return Response({"status": status, "inference": inference})
+
+
+class InferenceView(APIView):
+    @extend_schema(responses=InferenceReport)
+    def get(self, request: Request) -> Response:
+        """What each replica serves, and why one is not used. For admins of any project."""
+        user = user_of(request)
+        manages = Membership.objects.filter(user=user, role__in=MANAGE).exists()
+        if not (manages or user.is_staff):
+            raise NotFound
+        return Response(inference_detail())

@@ -1,0 +1,22 @@
+"""How jobs leave: after the commit, by name, with ids."""
+
+from functools import partial
+
+from celery import current_app
+from django.db import transaction
+
+# Beat sends waiting work again, so an unread message is soon worth nothing.
+EXPIRES_S = 60.0
+
+
+def enqueue(task_name: str, **ids: int) -> None:
+    """Send a job once the surrounding transaction has committed.
+
+    A broker that is down loses nothing: beat's `annotate.advance_rounds` finds waiting work in
+    the database and sends it again, so the request that caused it need not fail.
+    """
+    transaction.on_commit(partial(_send, task_name, ids), robust=True)
+
+
+def _send(task_name: str, ids: dict[str, int]) -> None:
+    current_app.send_task(task_name, kwargs=ids, retry=False, expires=EXPIRES_S)

@@ -1,0 +1,62 @@
+"""What a service refuses with: a sentence for people and a code for programs."""
+
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """A request that the domain does not allow.
+
+    `message` says what to do next; `fields` names the inputs at fault; `facts` are further
+    machine-readable members of the error body.
+    """
+
+    code: ClassVar[str] = "refused"
+    status: ClassVar[int] = 400
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        fields: dict[str, list[str]] | None = None,
+        **facts: int | str,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.error_code = code or self.code
+        self.fields = fields or {}
+        self.facts = facts
+
+
+class Invalid(Refusal):
+    code = "invalid"
+
+
+class Forbidden(Refusal):
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(Refusal):
+    code = "not_found"
+    status = 404
+
+    def __init__(self, message: str = "There is nothing here that you have access to.") -> None:
+        super().__init__(message)
+
+
+class Conflict(Refusal):
+    code = "conflict"
+    status = 409
+
+
+class ClaimLost(Conflict):
+    code = "claim_lost"
+
+
+class AlreadyRanked(Conflict):
+    code = "already_ranked"
+
+
+class RoundClosed(Conflict):
+    code = "round_closed"

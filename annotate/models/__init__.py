@@ -1,0 +1,51 @@
+"""The nouns of preference collection, one a file."""
+
+from annotate.models.audit_event import AuditEvent
+from annotate.models.claim import SPENT_STATES, Claim, ClaimState, Draft, FlagKind
+from annotate.models.comparison import Comparison
+from annotate.models.completion import Completion
+from annotate.models.demonstration import Demonstration
+from annotate.models.project import (
+    MAX_K,
+    MAX_OVERLAP,
+    MIN_K,
+    Membership,
+    Project,
+    Rationale,
+    Role,
+)
+from annotate.models.prompt import Prompt, Split
+from annotate.models.ranking import Ranking
+from annotate.models.round import OPEN_STATES, Round, RoundSource, RoundState
+from annotate.models.task import Slot, Task, TaskState
+from annotate.models.user import User
+
+__all__ = [
+    "MAX_K",
+    "MAX_OVERLAP",
+    "MIN_K",
+    "OPEN_STATES",
+    "SPENT_STATES",
+    "AuditEvent",
+    "Claim",
+    "ClaimState",
+    "Comparison",
+    "Completion",
+    "Demonstration",
+    "Draft",
+    "FlagKind",
+    "Membership",
+    "Project",
+    "Prompt",
+    "Ranking",
+    "Rationale",
+    "Role",
+    "Round",
+    "RoundSource",
+    "RoundState",
+    "Slot",
+    "Split",
+    "Task",
+    "TaskState",
+    "User",
+]

@@ -1,0 +1,318 @@
+"""How a round is getting on, and what one would cost."""
+
+import math
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Avg, Count, Q, Sum
+from django.db.models.aggregates import Aggregate
+from django.db.models.fields import FloatField
+from django.utils import timezone
+
+from annotate.models import (
+    Claim,
+    ClaimState,
+    Completion,
+    Membership,
+    Prompt,
+    Ranking,
+    Round,
+    RoundState,
+    Slot,
+    Task,
+    TaskState,
+)
+from annotate.queries.access import LABEL
+from annotate.queries.prompts import PromptFilter, matching
+from inference.queries import inference_state
+
+ROWS = 50
+RECENT = timedelta(minutes=2)
+LAST_HOUR = timedelta(hours=1)
+# Until the project has its own figures: labelers read about 4 words a second.
+SECONDS_PER_TOKEN_READ = 0.75 / 4
+SECONDS_TO_JUDGE = 20.0
+TOKENS_PER_SECOND = 150.0
+CHARACTERS_PER_TOKEN = 4
+
+
+class Median(Aggregate):
+    """PostgreSQL's median of a column."""
+
+    function = "percentile_cont"
+    template = "%(function)s(0.5) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = FloatField()
+
+
+def brief(round_: Round) -> dict[str, Any]:
+    """The round without its figures."""
+    return {
+        "number": round_.number,
+        "state": round_.state,
+        "paused": round_.paused,
+        "k": round_.k,
+        "overlap": round_.overlap,
+        "message": round_.message,
+        "sources": [
+            {
+                "served_model": source.served_model_id,
+                "name": source.served_model.name,
+                "weight": source.weight,
+                "temperature": source.temperature,
+                "top_p": source.top_p,
+                "max_tokens": source.max_tokens,
+            }
+            for source in round_.sources.all()
+        ],
+        "created_by": round_.created_by.username,
+        "created_at": round_.created_at,
+        "started_at": round_.started_at,
+        "closed_at": round_.closed_at,
+    }
+
+
+def row(round_: Round) -> dict[str, Any]:
+    """One line of the list of rounds."""
+    return {
+        **brief(round_),
+        "prompts": round_.tasks.count(),
+        "generation": generation(round_),
+        "labeling": labeling(round_),
+    }
+
+
+def monitor(round_: Round) -> dict[str, Any]:
+    """All that an admin watches while a round runs."""
+    return {
+        **row(round_),
+        "labelers": _labelers(round_),
+        "flags": _flags(round_),
+        "failures": _failures(round_),
+    }
+
+
+def generation(round_: Round) -> dict[str, Any]:
+    """Tasks and completions so far, tokens a second over the last two minutes, what it waits for."""
+    tasks = round_.tasks.aggregate(
+        tasks=Count("pk"),
+        ready=Count("pk", filter=Q(state=TaskState.READY)),
+        failed=Count("pk", filter=Q(state=TaskState.FAILED)),
+    )
+    since = timezone.now() - RECENT
+    completions = Completion.objects.filter(task__round=round_).aggregate(
+        count=Count("pk"),
+        tokens=Sum("token_count", default=0),
+        recent=Count("pk", filter=Q(created_at__gte=since)),
+        recent_tokens=Sum("token_count", filter=Q(created_at__gte=since), default=0),
+    )
+    running = round_.state == RoundState.GENERATING
+    seconds = _seconds_writing(round_)
+    total = (tasks["tasks"] - tasks["failed"]) * round_.k
+    pace = completions["recent"] / seconds if seconds else 0.0
+    missing = max(0, total - completions["count"])
+    return {
+        **tasks,
+        "completions": completions["count"],
+        "completions_total": total,
+        "tokens": completions["tokens"],
+        "tokens_per_s": round(completions["recent_tokens"] / seconds, 1)
+        if running and seconds
+        else None,
+        "eta_s": math.ceil(missing / pace) if running and pace and missing else None,
+        "waiting": _waiting(round_, tasks) if running else None,
+    }
+
+
+def _seconds_writing(round_: Round) -> float:
+    if round_.started_at is None:
+        return 0.0
+    return min(RECENT, timezone.now() - round_.started_at).total_seconds()
+
+
+def _waiting(round_: Round, tasks: dict[str, int]) -> str | None:
+    if round_.paused:
+        return "Paused. Resume the round to go on."
+    inference = inference_state()
+    if inference["state"] != "ready":
+        return f"{inference['message']} Writing goes on by itself."
+    writing = tasks["ready"] + tasks["failed"] < tasks["tasks"]
+    recent = Completion.objects.filter(
+        task__round=round_, created_at__gte=timezone.now() - timedelta(seconds=30)
+    )
+    if writing and tasks["ready"] and not recent.exists():
+        return "Enough tasks are ready for the labelers. Writing goes on as they rank them."
+    return None
+
+
+def labeling(round_: Round) -> dict[str, Any]:
+    """Rankings so far, the pace of the last hour, and how long the rest takes at it."""
+    slots = Slot.objects.filter(round=round_).aggregate(
+        done=Count("pk", filter=Q(ranking__isnull=False)),
+        claimed=Count(
+            "pk", filter=Q(ranking=None, claim__isnull=False, lease_until__gte=timezone.now())
+        ),
+    )
+    failed = round_.tasks.filter(state=TaskState.FAILED).count()
+    required = (round_.tasks.count() - failed) * round_.overlap
+    current = Ranking.objects.filter(round=round_, current=True)
+    since = timezone.now() - LAST_HOUR
+    per_hour = current.filter(created_at__gte=since).count()
+    left = required - slots["done"]
+    return {
+        "required": required,
+        "done": slots["done"],
+        "extra": current.filter(slot=None).count(),
+        "claimed": slots["claimed"],
+        "per_hour": per_hour,
+        "eta_s": math.ceil(left * 3600 / per_hour) if round_.open and per_hour and left else None,
+    }
+
+
+def _labelers(round_: Round) -> list[dict[str, Any]]:
+    claims = Claim.objects.filter(task__round=round_).values("labeler__username")
+    counts = claims.annotate(
+        rankings=Count("pk", filter=Q(state=ClaimState.RANKED)),
+        skips=Count("pk", filter=Q(state=ClaimState.SKIPPED)),
+        flags=Count("pk", filter=Q(state=ClaimState.FLAGGED)),
+    ).order_by("-rankings", "labeler__username")[:ROWS]
+    pace = dict(
+        Ranking.objects.filter(round=round_, current=True)
+        .values("labeler__username")
+        .annotate(median=Median("active_ms"))
+        .values_list("labeler__username", "median")
+    )
+    return [
+        {
+            "username": each["labeler__username"],
+            "rankings": each["rankings"],
+            "median_active_s": _seconds(pace.get(each["labeler__username"])),
+            "skips": each["skips"],
+            "flags": each["flags"],
+        }
+        for each in counts
+    ]
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds / 1000, 1)
+
+
+def _flags(round_: Round) -> list[dict[str, Any]]:
+    flags = (
+        Claim.objects.filter(task__round=round_, state=ClaimState.FLAGGED)
+        .select_related("labeler", "task__prompt")
+        .order_by("-ended_at")[:ROWS]
+    )
+    return [
+        {
+            "task": claim.task.position,
+            "kind": claim.reason,
+            "note": claim.note,
+            "labeler": claim.labeler.username,
+            "created_at": claim.ended_at,
+            "prompt_excerpt": claim.task.prompt.excerpt,
+        }
+        for claim in flags
+    ]
+
+
+def _failures(round_: Round) -> list[dict[str, Any]]:
+    failed = Task.objects.filter(round=round_, state=TaskState.FAILED).select_related("prompt")
+    return [
+        {
+            "task": task.position,
+            "reason": task.failure,
+            "prompt_excerpt": task.prompt.excerpt,
+        }
+        for task in failed.order_by("position")[:ROWS]
+    ]
+
+
+def estimate(
+    project_id: int,
+    prompts: PromptFilter,
+    *,
+    k: int,
+    overlap: int,
+    sources: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """What a round would take, from the project's own pace where it has one.
+
+    tokens: of completions, at the usual length (at most max_tokens); generation_seconds: at the
+    pace of the last completions; labeler_hours: all labelers together.
+    """
+    count = matching(project_id, prompts).count()
+    chosen = count if prompts.sample is None else min(count, prompts.sample)
+    longest = max((source["max_tokens"] for source in sources), default=256)
+    tokens_each = min(longest, _usual_tokens(project_id) or longest)
+    seconds_each = _usual_seconds(project_id) or (
+        SECONDS_TO_JUDGE + k * tokens_each * SECONDS_PER_TOKEN_READ
+    )
+    tokens = chosen * k * tokens_each
+    return {
+        "prompts": chosen,
+        "completions": chosen * k,
+        "rankings": chosen * overlap,
+        "tokens": round(tokens),
+        "prompt_tokens": round(chosen * _prompt_tokens(project_id)),
+        "generation_seconds": round(tokens / (_usual_pace(project_id) or TOKENS_PER_SECOND)),
+        "labeler_hours": round(chosen * overlap * seconds_each / 3600, 2),
+        "warnings": _warnings(project_id, chosen, prompts, overlap, sources),
+    }
+
+
+def _usual_tokens(project_id: int) -> float | None:
+    recent = Completion.objects.filter(task__round__project_id=project_id).order_by("-pk")[:1000]
+    average: float | None = recent.aggregate(mean=Avg("token_count"))["mean"]
+    return average
+
+
+def _usual_pace(project_id: int) -> float | None:
+    """Tokens a second of the last round that wrote for a while."""
+    for round_ in Round.objects.filter(project_id=project_id, started_at__isnull=False)[:5]:
+        span = Completion.objects.filter(task__round=round_).aggregate(
+            tokens=Sum("token_count", default=0), count=Count("pk")
+        )
+        last = Completion.objects.filter(task__round=round_).order_by("-pk").first()
+        if last and round_.started_at and span["count"] >= 20:
+            seconds = (last.created_at - round_.started_at).total_seconds()
+            return float(span["tokens"]) / max(seconds, 1.0)
+    return None
+
+
+def _usual_seconds(project_id: int) -> float | None:
+    recent = Ranking.objects.filter(project_id=project_id, current=True).order_by("-pk")[:500]
+    times = sorted(milliseconds for milliseconds in recent.values_list("active_ms", flat=True))
+    return times[len(times) // 2] / 1000 if len(times) >= 20 else None
+
+
+def _prompt_tokens(project_id: int) -> float:
+    sample = Prompt.objects.filter(project_id=project_id).values_list("messages", flat=True)[:200]
+    lengths = [sum(len(turn["content"]) for turn in messages) for messages in sample]
+    return sum(lengths) / len(lengths) / CHARACTERS_PER_TOKEN if lengths else 0.0
+
+
+def _warnings(
+    project_id: int,
+    chosen: int,
+    prompts: PromptFilter,
+    overlap: int,
+    sources: list[dict[str, Any]],
+) -> list[str]:
+    warnings = []
+    if chosen == 0:
+        warnings.append("No prompt matches. Import prompts first, or widen the filter.")
+    inference = inference_state()
+    if inference["state"] != "ready":
+        warnings.append(f"{inference['message']} The round can be started; writing begins then.")
+    labelers = Membership.objects.filter(project_id=project_id, role__in=LABEL).count()
+    if labelers < overlap:
+        warnings.append(
+            f"Each task needs {overlap} people, but only {labelers} may label here. "
+            "Add members, or lower the overlap."
+        )
+    if prompts.split != "train":
+        warnings.append("Rankings of held-out prompts never reach training.")
+    if any(source["temperature"] == 0 for source in sources):
+        warnings.append("At temperature 0 a model gives the same response every time.")
+    return warnings

@@ -1,0 +1,189 @@
+"""What the generation job reads and writes; every function is one short transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from django.db import close_old_connections, connection, transaction
+from django.utils import timezone
+
+from annotate.models import Completion, Round, RoundSource, RoundState, Slot, Task, TaskState
+from annotate.services import rounds
+from annotate.services.sampling_plan import sources_of
+from inference.completions import CompletionResult, Messages, Sampling
+
+LOCK_CLASS = 0x726E64  # "rnd": the first half of the advisory lock's key
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Completions of one task that are sampled alike and so asked for in one request."""
+
+    model: str
+    served_model_id: int
+    source_id: int
+    sampling: Sampling
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOrder:
+    """A task and the completions that it still misses."""
+
+    task_id: int
+    messages: Messages
+    orders: tuple[Order, ...]
+
+
+def lock(round_id: int) -> bool:
+    """Become the round's only writer for as long as this connection lives."""
+    close_old_connections()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_lock(%s::int, %s::int)", [LOCK_CLASS, round_id % 2**31]
+        )
+        (mine,) = cursor.fetchone()
+    return bool(mine)
+
+
+def wanted(round_id: int) -> int | None:
+    """The round's K if it is to be written at present."""
+    running = Round.objects.filter(pk=round_id, state=RoundState.GENERATING, paused=False)
+    return running.values_list("k", flat=True).first()
+
+
+def next_orders(
+    round_id: int, in_the_making: Sequence[int], room: int, ahead: int
+) -> list[TaskOrder]:
+    """The next tasks to write, at most `room`, and at most `ahead` before the labelers."""
+    waiting_for_labelers = (
+        Slot.objects.filter(round_id=round_id, ranking=None).values("task").distinct().count()
+    )
+    room = min(room, ahead - waiting_for_labelers - len(in_the_making))
+    if room <= 0:
+        return []
+    tasks = list(
+        Task.objects.filter(round_id=round_id, state=TaskState.PENDING)
+        .exclude(pk__in=in_the_making)
+        .select_related("prompt", "round")
+        .order_by("position")[:room]
+    )
+    sources = list(RoundSource.objects.filter(round_id=round_id).select_related("served_model"))
+    have = _numbers_stored(tasks)
+    return [_order(task, sources, have.get(task.pk, set())) for task in tasks]
+
+
+def _numbers_stored(tasks: Sequence[Task]) -> dict[int, set[int]]:
+    stored: dict[int, set[int]] = {}
+    pairs = Completion.objects.filter(task__in=tasks).values_list("task_id", "number")
+    for task_id, number in pairs:
+        stored.setdefault(task_id, set()).add(number)
+    return stored
+
+
+def _order(task: Task, sources: Sequence[RoundSource], have: set[int]) -> TaskOrder:
+    plan = sources_of(task.position, task.round.k, [source.weight for source in sources])
+    missing = sorted((plan[number], number) for number in range(task.round.k) if number not in have)
+    orders = []
+    for index, group in groupby(missing, key=lambda pair: pair[0]):
+        source = sources[index]
+        orders.append(
+            Order(
+                model=source.served_model.name,
+                served_model_id=source.served_model_id,
+                source_id=source.pk,
+                sampling=Sampling(source.temperature, source.top_p, source.max_tokens),
+                numbers=tuple(number for _, number in group),
+            )
+        )
+    return TaskOrder(
+        task.pk, with_documents(task.prompt.messages, task.prompt.documents), tuple(orders)
+    )
+
+
+def with_documents(
+    messages: list[dict[str, str]], documents: list[dict[str, str]]
+) -> list[dict[str, str]]:
+    """The conversation with its context documents put before the last user turn."""
+    if not documents:
+        return messages
+    context = "\n\n".join(f"{each['title']}\n{each['text']}".strip() for each in documents)
+    last = messages[-1]
+    return [*messages[:-1], {**last, "content": f"{context}\n\n{last['content']}"}]
+
+
+def keep(task_id: int, order: Order, results: Sequence[CompletionResult]) -> None:
+    """Store completions; a place that is filled already keeps what it has."""
+    sampling = {
+        "temperature": order.sampling.temperature,
+        "top_p": order.sampling.top_p,
+        "max_tokens": order.sampling.max_tokens,
+        "n": len(order.numbers),
+    }
+    Completion.objects.bulk_create(
+        [
+            _completion(task_id, number, order, sampling, result)
+            for number, result in zip(order.numbers, results, strict=True)
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _completion(
+    task_id: int, number: int, order: Order, sampling: dict[str, Any], result: CompletionResult
+) -> Completion:
+    return Completion(
+        task_id=task_id,
+        number=number,
+        text=result.text.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+        finish_reason=result.finish_reason,
+        token_count=result.tokens,
+        prompt_tokens=result.prompt_tokens,
+        logprob_sum=result.logprob_sum,
+        source_id=order.source_id,
+        served_model_id=order.served_model_id,
+        model_name=result.model,
+        sampling=sampling,
+        chat_template_hash=result.chat_template_hash,
+        replica=result.replica,
+        latency_ms=round(result.latency_s * 1000),
+    )
+
+
+@transaction.atomic
+def open_task(task_id: int) -> None:
+    """Hand a complete task to the labelers; an incomplete one keeps waiting."""
+    task = Task.objects.select_for_update().select_related("round").get(pk=task_id)
+    if task.state != TaskState.PENDING or task.completions.count() < task.round.k:
+        return
+    task.state, task.ready_at = TaskState.READY, timezone.now()
+    task.save(update_fields=["state", "ready_at"])
+    rounds.open_for_labeling(task)
+
+
+def fail(task_id: int, reason: str) -> None:
+    """Give a task up, with a reason for people; an admin may retry it."""
+    Task.objects.filter(pk=task_id, state=TaskState.PENDING).update(
+        state=TaskState.FAILED, failure=reason[:2000]
+    )
+
+
+def settle(round_id: int) -> None:
+    """Let the round go on to labeling when nothing waits any more."""
+    rounds.settle_round(round_id=round_id)
+
+
+def rounds_to_advance() -> list[int]:
+    """Rounds that should be written and that no process is writing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT r.id FROM annotate_round r"
+            " WHERE r.state = 'generating' AND NOT r.paused AND NOT EXISTS ("
+            "   SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted"
+            "    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            "    AND l.classid = %s::oid AND l.objid = (r.id %% 2147483648)::oid)"
+            " ORDER BY r.id LIMIT 100",
+            [LOCK_CLASS],
+        )
+        return [row[0] for row in cursor.fetchall()]

@@ -1,0 +1,146 @@
+"""Setting up a project and who takes part in it."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+
+from annotate.errors import Conflict, Invalid, NotFound
+from annotate.models import Membership, Project, Role, User
+from annotate.services import audit
+
+EDITABLE = frozenset(
+    [
+        "name",
+        "description",
+        "guidelines",
+        "k_default",
+        "ties_allowed",
+        "strength",
+        "axes",
+        "tags",
+        "rationale",
+        "write_better",
+        "overlap",
+        "lease_seconds",
+    ]
+)
+
+
+@transaction.atomic
+def create_project(*, actor_id: int, slug: str = "", **values: Any) -> Project:
+    """A new project owned by its creator. Raises Invalid for bad values and a taken address."""
+    slug = slug or slugify(values.get("name", ""))[:60]
+    if Project.objects.filter(slug=slug).exists():
+        message = f"The address “{slug}” is taken. Choose another name or address."
+        raise Invalid(message, fields={"slug": [message]})
+    project = _saved(Project(slug=slug), values)
+    Membership.objects.create(project=project, user_id=actor_id, role=Role.OWNER)
+    audit.record(verb="created", of=project, project_id=project.pk, actor_id=actor_id)
+    return project
+
+
+@transaction.atomic
+def update_project(*, project_id: int, actor_id: int, **values: Any) -> Project:
+    """Change a project's settings; rounds that run keep the K and overlap they began with."""
+    project = Project.objects.select_for_update().get(pk=project_id)
+    project = _saved(project, values)
+    audit.record(
+        verb="changed",
+        of=project,
+        project_id=project.pk,
+        actor_id=actor_id,
+        fields=", ".join(sorted(values)),
+    )
+    return project
+
+
+def _saved(project: Project, values: dict[str, Any]) -> Project:
+    for name, value in values.items():
+        if name not in EDITABLE:
+            raise Invalid(f"A project has no setting {name}.", fields={name: ["Unknown."]})
+        setattr(project, name, value)
+    try:
+        project.full_clean()
+    except ValidationError as problem:
+        fields = {name: list(texts) for name, texts in problem.message_dict.items()}
+        first = next(iter(fields.values()))[0]
+        raise Invalid(f"The project cannot be saved: {first}", fields=fields) from None
+    project.save()
+    return project
+
+
+@transaction.atomic
+def add_member(*, project_id: int, actor_id: int, username: str, role: Role) -> Membership:
+    """Let a person take part. Raises Invalid for an unknown name, Conflict for a member."""
+    user = User.objects.filter(username=username, is_active=True).first()
+    if user is None:
+        message = f"Nobody here is called “{username}”. Ask them for their user name."
+        raise Invalid(message, fields={"username": [message]})
+    try:
+        with transaction.atomic():
+            membership = Membership.objects.create(project_id=project_id, user=user, role=role)
+    except IntegrityError:
+        raise Conflict(f"{username} is a member already; change the role instead.") from None
+    audit.record(
+        verb="added",
+        of=membership,
+        project_id=project_id,
+        actor_id=actor_id,
+        username=username,
+        role=str(role),
+    )
+    return membership
+
+
+@transaction.atomic
+def change_role(*, project_id: int, actor_id: int, membership_id: int, role: Role) -> Membership:
+    """Give a member another role; a project keeps at least one owner or admin."""
+    membership = _member(project_id, membership_id)
+    before, membership.role = membership.role, role
+    membership.save(update_fields=["role"])
+    _refuse_without_manager(project_id)
+    audit.record(
+        verb="changed role",
+        of=membership,
+        project_id=project_id,
+        actor_id=actor_id,
+        username=membership.user.username,
+        before=before,
+        after=str(role),
+    )
+    return membership
+
+
+@transaction.atomic
+def remove_member(*, project_id: int, actor_id: int, membership_id: int) -> None:
+    """End a person's part in the project; what they ranked stays."""
+    membership = _member(project_id, membership_id)
+    audit.record(
+        verb="removed",
+        of=membership,
+        project_id=project_id,
+        actor_id=actor_id,
+        username=membership.user.username,
+    )
+    membership.delete()
+    _refuse_without_manager(project_id)
+
+
+def _member(project_id: int, membership_id: int) -> Membership:
+    Project.objects.select_for_update().get(pk=project_id)
+    membership = (
+        Membership.objects.select_related("user")
+        .filter(pk=membership_id, project_id=project_id)
+        .first()
+    )
+    if membership is None:
+        raise NotFound
+    return membership
+
+
+def _refuse_without_manager(project_id: int) -> None:
+    managers = Membership.objects.filter(project_id=project_id, role__in=(Role.OWNER, Role.ADMIN))
+    if not managers.exists():
+        raise Conflict("A project needs an owner or an admin. Appoint another one first.")

@@ -1,0 +1,104 @@
+"""Importing prompts: everything good is kept, everything else is explained by its line."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import BinaryIO
+
+from django.db import transaction
+
+from annotate.exchange.prompts import Format, ParsedPrompt, Problem, read_prompts
+from annotate.models import Project, Prompt
+from annotate.services import audit
+
+BATCH = 500
+PROBLEMS_SHOWN = 200
+EXCERPT = 300
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """imported + duplicates + refused = rows of the file. At most 200 problems are listed."""
+
+    imported: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def more_problems(self) -> int:
+        return self.refused - len(self.problems)
+
+
+@transaction.atomic
+def import_prompts(
+    *, project_id: int, actor_id: int | None, source: BinaryIO | bytes | str, format: Format
+) -> ImportReport:
+    """Add the prompts of a JSONL or CSV file to a project.
+
+    A prompt that the project has already is counted as a duplicate, so importing the same file
+    twice adds nothing. The file is read in constant memory.
+    """
+    report = ImportReport()
+    project = Project.objects.get(pk=project_id)
+    rows = read_prompts(source, format)
+    for batch in _batches(_good(rows, report)):
+        stored = _store(project_id, batch)
+        report.imported += stored
+        report.duplicates += len(batch) - stored
+    audit.record(
+        verb="imported prompts",
+        of=project,
+        project_id=project_id,
+        actor_id=actor_id,
+        imported=report.imported,
+        duplicates=report.duplicates,
+        refused=report.refused,
+    )
+    return report
+
+
+def _good(rows: Iterable[ParsedPrompt | Problem], report: ImportReport) -> Iterator[ParsedPrompt]:
+    for row in rows:
+        if isinstance(row, Problem):
+            report.refused += 1
+            if len(report.problems) < PROBLEMS_SHOWN:
+                report.problems.append(row)
+        else:
+            yield row
+
+
+def _batches(rows: Iterator[ParsedPrompt]) -> Iterator[list[ParsedPrompt]]:
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+
+
+def _store(project_id: int, batch: list[ParsedPrompt]) -> int:
+    """Insert what is new; returns how many rows that were.
+
+    Two imports of the same file at once wait for each other on the unique hash instead of failing.
+    """
+    known = set(
+        Prompt.objects.filter(
+            project_id=project_id, content_hash__in=[row.content_hash for row in batch]
+        ).values_list("content_hash", flat=True)
+    )
+    new = {row.content_hash: row for row in batch if row.content_hash not in known}
+    Prompt.objects.bulk_create(
+        [_prompt(project_id, row) for row in new.values()], ignore_conflicts=True
+    )
+    return len(new)
+
+
+def _prompt(project_id: int, row: ParsedPrompt) -> Prompt:
+    return Prompt(
+        project_id=project_id,
+        messages=row.messages,
+        documents=row.documents,
+        tags=[*row.tags, *([f"source:{row.source}"[:80]] if row.source else [])],
+        external_id=row.external_id,
+        content_hash=row.content_hash,
+        split=row.split,
+        excerpt=" ".join(row.messages[-1]["content"][: 2 * EXCERPT].split())[:EXCERPT],
+        turns=len(row.messages),
+    )

@@ -1,0 +1,166 @@
+"""The two statements of a submit: lock what it depends on, and write all that follows from it.
+
+Thirty labelers at once submit through these, so each is one round trip to the database.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection
+from psycopg.types.json import Jsonb
+
+from annotate.models import Demonstration
+from annotate.ranking import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a ranking under a claim depends on. `replay`: the ranking stored under this key."""
+
+    claim_id: int
+    claim_state: str
+    task_id: int
+    round_id: int
+    project_id: int
+    prompt_id: int
+    order: list[int]
+    ties_allowed: bool
+    strength: bool
+    rationale: str
+    axes: list[dict[str, Any]]
+    tags: list[str]
+    replay: int | None
+    current_ranking: int | None
+    slot_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    id: int
+    created_at: datetime
+    counted: bool
+
+
+# The slot is locked before the claim, in the order in which the queue takes them over.
+# A lost claim whose labeler has meanwhile claimed the same task anew speaks for the new claim.
+_LOCK = """
+WITH mine AS (
+    SELECT old.id, COALESCE(new.id, old.id) AS best
+      FROM annotate_claim old
+      LEFT JOIN annotate_claim new
+        ON old.state IN ('expired', 'released') AND new.task_id = old.task_id
+       AND new.labeler_id = old.labeler_id AND new.state = 'live'
+     WHERE old.id = %(claim)s AND old.labeler_id = %(labeler)s
+), held AS (
+    SELECT s.id, s.claim_id FROM annotate_slot s JOIN mine ON s.claim_id = mine.best
+     WHERE s.ranking_id IS NULL FOR UPDATE OF s
+)
+SELECT c.id, c.state, t.id, t.round_id, c.project_id, t.prompt_id, c."order",
+       p.ties_allowed, p.strength, p.rationale, p.axes, p.tags,
+       (SELECT k.id FROM annotate_ranking k
+         WHERE k.labeler_id = %(labeler)s AND k.key = %(key)s),
+       (SELECT k.id FROM annotate_ranking k
+         WHERE k.task_id = t.id AND k.labeler_id = %(labeler)s AND k.current),
+       held.id
+  FROM mine
+  LEFT JOIN held ON true
+  JOIN annotate_claim c ON c.id = mine.best
+  JOIN annotate_task t ON t.id = c.task_id
+  JOIN annotate_project p ON p.id = c.project_id
+ WHERE EXISTS (SELECT FROM annotate_membership m
+                WHERE m.project_id = p.id AND m.user_id = %(labeler)s AND m.role <> 'viewer')
+    OR EXISTS (SELECT FROM annotate_user u WHERE u.id = %(labeler)s AND u.is_superuser)
+   FOR UPDATE OF c
+"""
+
+_INSERT = """
+WITH said AS (
+    INSERT INTO annotate_ranking
+           (project_id, round_id, task_id, claim_id, labeler_id, key, "order", tiers,
+            unacceptable, strengths, ratings, tags, rationale, active_ms, revision, current,
+            created_at)
+    VALUES (%(project)s, %(round)s, %(task)s, %(claim)s, %(labeler)s, %(key)s, %(order)s,
+            %(tiers)s, %(unacceptable)s, %(strengths)s, %(ratings)s, %(tags)s, %(rationale)s,
+            %(active_ms)s, 1, true, now())
+    RETURNING id, created_at
+), pairs AS (
+    INSERT INTO annotate_comparison (ranking_id, winner_id, loser_id, tie, strength,
+                                     winner_unacceptable, loser_unacceptable)
+    SELECT said.id, pair.* FROM said,
+           unnest(%(winners)s::bigint[], %(losers)s::bigint[], %(ties)s::boolean[],
+                  %(strength)s::smallint[], %(winner_bad)s::boolean[], %(loser_bad)s::boolean[])
+           AS pair
+), ended AS (
+    UPDATE annotate_claim SET state = 'ranked', ended_at = now()
+     WHERE id = %(claim)s AND state = 'live'
+), drafted AS (
+    DELETE FROM annotate_draft WHERE task_id = %(task)s AND labeler_id = %(labeler)s
+), filled AS (
+    UPDATE annotate_slot SET ranking_id = said.id FROM said WHERE annotate_slot.id = %(slot)s
+    RETURNING annotate_slot.id
+)
+SELECT said.id, said.created_at, EXISTS (SELECT FROM filled) FROM said
+"""
+
+
+def lock(*, claim_id: int, labeler_id: int, key: UUID) -> Standing | None:
+    """Lock a claim with its slot; None unless it is the labeler's own, in a project of theirs."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, {"claim": claim_id, "labeler": labeler_id, "key": key})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    # Django leaves JSON columns of raw statements undecoded.
+    return Standing(*row[:10], orjson.loads(row[10]), *row[11:])
+
+
+def insert(
+    standing: Standing, *, labeler_id: int, key: UUID, row: dict[str, Any], pairs: Sequence[Pair]
+) -> Stored:
+    """Write a ranking with its comparisons, fill its slot, end its claim, drop its draft."""
+    columns: tuple[tuple[Any, ...], ...] = tuple(zip(*pairs, strict=True))
+    winners, losers, ties, strength, winner_bad, loser_bad = columns
+    parameters = {
+        "project": standing.project_id,
+        "round": standing.round_id,
+        "task": standing.task_id,
+        "claim": standing.claim_id,
+        "labeler": labeler_id,
+        "key": key,
+        "order": standing.order,
+        "tiers": Jsonb(row["tiers"]),
+        "unacceptable": Jsonb(row["unacceptable"]),
+        "strengths": Jsonb(row["strengths"]),
+        "ratings": Jsonb(row["ratings"]),
+        "tags": row["tags"],
+        "rationale": row["rationale"],
+        "active_ms": row["active_ms"],
+        "winners": list(winners),
+        "losers": list(losers),
+        "ties": list(ties),
+        "strength": list(strength),
+        "winner_bad": list(winner_bad),
+        "loser_bad": list(loser_bad),
+        "slot": standing.slot_id,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, parameters)
+        stored = cursor.fetchone()
+    return Stored(*stored)
+
+
+def insert_demonstration(
+    *, ranking_id: int, prompt_id: int, labeler_id: int, text: str, started_from: int | None
+) -> None:
+    """Keep the better answer that came with a ranking."""
+    Demonstration.objects.create(
+        ranking_id=ranking_id,
+        prompt_id=prompt_id,
+        labeler_id=labeler_id,
+        text=text,
+        started_from_id=started_from,
+    )

@@ -1,0 +1,270 @@
+"""The life of a round: each transition is one verb, recoverable and safe to repeat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from annotate.dispatch import enqueue
+from annotate.errors import Conflict, Invalid, NotFound
+from annotate.models import (
+    OPEN_STATES,
+    Project,
+    Round,
+    RoundSource,
+    RoundState,
+    Slot,
+    Task,
+    TaskState,
+)
+from annotate.queries.prompts import PromptFilter, matching
+from annotate.services import audit
+from inference.models import ServedModel
+
+MAX_PROMPTS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A share of the completions: who writes them, and how they are sampled."""
+
+    served_model_id: int
+    weight: int = 1
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_tokens: int = 256
+
+
+@transaction.atomic
+def create_round(
+    *,
+    project_id: int,
+    actor_id: int,
+    prompts: PromptFilter,
+    k: int,
+    overlap: int,
+    sources: Sequence[Source],
+) -> Round:
+    """A round in draft. Raises Invalid when no prompt matches or a model is not known."""
+    project = Project.objects.select_for_update().get(pk=project_id)
+    _check_sources(sources)
+    _count_prompts(project_id, prompts)
+    last = project.rounds.aggregate(last=Max("number"))["last"] or 0
+    round_ = Round.objects.create(
+        project=project,
+        number=last + 1,
+        k=k,
+        overlap=overlap,
+        prompt_filter=prompts.as_dict(),
+        created_by_id=actor_id,
+    )
+    RoundSource.objects.bulk_create(
+        RoundSource(
+            round=round_,
+            served_model_id=source.served_model_id,
+            weight=source.weight,
+            temperature=source.temperature,
+            top_p=source.top_p,
+            max_tokens=source.max_tokens,
+        )
+        for source in sources
+    )
+    audit.record(verb="created", of=round_, project_id=project_id, actor_id=actor_id)
+    return round_
+
+
+def _check_sources(sources: Sequence[Source]) -> None:
+    if not 1 <= len(sources) <= 9:
+        message = "Choose between one and nine models to write the completions."
+        raise Invalid(message, fields={"sources": [message]})
+    known = set(
+        ServedModel.objects.filter(
+            pk__in=[source.served_model_id for source in sources]
+        ).values_list("pk", flat=True)
+    )
+    if {source.served_model_id for source in sources} - known:
+        message = "One of the models is not served any more. Reload and choose again."
+        raise Invalid(message, fields={"sources": [message]})
+
+
+def _count_prompts(project_id: int, prompts: PromptFilter) -> int:
+    count = matching(project_id, prompts).count()
+    if prompts.sample is not None:
+        count = min(count, prompts.sample)
+    if count == 0:
+        message = "No prompt matches. Import prompts first, or widen the filter."
+        raise Invalid(message, code="no_prompts", fields={"prompts": [message]})
+    if count > MAX_PROMPTS:
+        message = f"{count} prompts match; a round takes {MAX_PROMPTS} at most. Draw a sample."
+        raise Invalid(message, code="too_many_prompts", fields={"prompts": [message]})
+    return count
+
+
+@transaction.atomic
+def start_round(*, round_id: int, actor_id: int) -> Round:
+    """Make the tasks and let the generation begin. A second click changes nothing."""
+    round_ = _locked(round_id)
+    if round_.state in OPEN_STATES:
+        return round_
+    _require(round_, RoundState.DRAFT, "started")
+    prompts = PromptFilter(**round_.prompt_filter)
+    _count_prompts(round_.project_id, prompts)
+    _make_tasks(round_, prompts)
+    round_.state, round_.started_at = RoundState.GENERATING, timezone.now()
+    round_.save(update_fields=["state", "started_at"])
+    audit.record(verb="started", of=round_, project_id=round_.project_id, actor_id=actor_id)
+    enqueue("annotate.generate_round", round_id=round_.pk)
+    return round_
+
+
+def _make_tasks(round_: Round, prompts: PromptFilter) -> None:
+    """One task a prompt, in an order that is random but the same each time it is drawn."""
+    chosen = matching(round_.project_id, prompts).values("id", "content_hash")
+    sql, parameters = chosen.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO annotate_task (round_id, prompt_id, position, required, state, failure)"
+            " SELECT %s, id, row_number() OVER (ORDER BY drawn) - 1, %s, 'pending', ''"
+            "  FROM (SELECT id, md5(content_hash || %s) drawn"
+            f"         FROM ({sql}) matching ORDER BY drawn LIMIT %s) sample",
+            [
+                round_.pk,
+                round_.overlap,
+                f"round {round_.number}",
+                *parameters,
+                prompts.sample or MAX_PROMPTS,
+            ],
+        )
+
+
+@transaction.atomic
+def pause_round(*, round_id: int, actor_id: int) -> Round:
+    """Hold generation and labeling; what labelers have in hand they may still finish."""
+    return _set_paused(round_id, actor_id, paused=True)
+
+
+@transaction.atomic
+def resume_round(*, round_id: int, actor_id: int) -> Round:
+    """Go on where the pause began."""
+    return _set_paused(round_id, actor_id, paused=False)
+
+
+def _set_paused(round_id: int, actor_id: int, *, paused: bool) -> Round:
+    round_ = _locked(round_id)
+    if not round_.open:
+        raise Conflict(f"The round is {round_.state}; only a running round can be paused.")
+    if round_.paused != paused:
+        round_.paused = paused
+        round_.save(update_fields=["paused"])
+        verb = "paused" if paused else "resumed"
+        audit.record(verb=verb, of=round_, project_id=round_.project_id, actor_id=actor_id)
+        if round_.state == RoundState.GENERATING and not paused:
+            enqueue("annotate.generate_round", round_id=round_.pk)
+    return round_
+
+
+@transaction.atomic
+def cancel_round(*, round_id: int, actor_id: int) -> Round:
+    """Stop for good. Rankings that exist stay, and late ones are still kept."""
+    return _end(round_id, actor_id, RoundState.CANCELED, "canceled")
+
+
+@transaction.atomic
+def close_round(*, round_id: int, actor_id: int) -> Round:
+    """Declare the rankings final; labelers can no longer change theirs."""
+    return _end(round_id, actor_id, RoundState.CLOSED, "closed")
+
+
+def _end(round_id: int, actor_id: int, state: RoundState, verb: str) -> Round:
+    round_ = _locked(round_id)
+    if round_.state == state:
+        return round_
+    allowed = {*OPEN_STATES}
+    if state == RoundState.CANCELED:
+        allowed |= {RoundState.DRAFT, RoundState.FAILED}
+    if round_.state not in allowed:
+        raise Conflict(f"The round is {round_.state} and cannot be {verb}.")
+    round_.state, round_.closed_at, round_.paused = state, timezone.now(), False
+    round_.save(update_fields=["state", "closed_at", "paused"])
+    audit.record(verb=verb, of=round_, project_id=round_.project_id, actor_id=actor_id)
+    return round_
+
+
+@transaction.atomic
+def retry_round(*, round_id: int, actor_id: int) -> Round:
+    """Ask again for the completions that failed."""
+    round_ = _locked(round_id)
+    if round_.state not in (RoundState.FAILED, *OPEN_STATES):
+        raise Conflict(f"The round is {round_.state}; there is nothing to retry.")
+    failed = Task.objects.filter(round=round_, state=TaskState.FAILED)
+    count = failed.update(state=TaskState.PENDING, failure="")
+    if count or round_.state == RoundState.FAILED:
+        round_.state, round_.message = RoundState.GENERATING, ""
+        round_.save(update_fields=["state", "message"])
+        audit.record(
+            verb="retried",
+            of=round_,
+            project_id=round_.project_id,
+            actor_id=actor_id,
+            tasks=count,
+        )
+        enqueue("annotate.generate_round", round_id=round_.pk)
+    return round_
+
+
+@transaction.atomic
+def settle_round(*, round_id: int) -> Round:
+    """Leave `generating` once no task waits for completions any more."""
+    round_ = _locked(round_id)
+    tasks = Task.objects.filter(round=round_)
+    if round_.state != RoundState.GENERATING or tasks.filter(state=TaskState.PENDING).exists():
+        return round_
+    if tasks.filter(state=TaskState.READY).exists():
+        round_.state = RoundState.LABELING
+    else:
+        first = tasks.filter(state=TaskState.FAILED).order_by("position").first()
+        round_.state = RoundState.FAILED
+        round_.message = f"No task got its completions. {first.failure if first else ''}".strip()
+    round_.save(update_fields=["state", "message"])
+    audit.record(
+        verb=f"became {round_.state}", of=round_, project_id=round_.project_id, actor_id=None
+    )
+    return round_
+
+
+def open_for_labeling(task: Task) -> None:
+    """Make the slots of a task whose completions are all there."""
+    Slot.objects.bulk_create(
+        [
+            Slot(task=task, round_id=task.round_id, position=task.position, number=number)
+            for number in range(task.required)
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _locked(round_id: int) -> Round:
+    round_ = Round.objects.select_for_update().filter(pk=round_id).first()
+    if round_ is None:
+        raise NotFound
+    return round_
+
+
+def _require(round_: Round, state: RoundState, verb: str) -> None:
+    if round_.state != state:
+        raise Conflict(f"The round is {round_.state} and cannot be {verb}.")
+
+
+def spec_of(round_: Round) -> dict[str, Any]:
+    """The round's specification, for a person who wants to repeat it."""
+    return {
+        "prompts": round_.prompt_filter,
+        "k": round_.k,
+        "overlap": round_.overlap,
+        "sources": list(
+            round_.sources.values("served_model", "weight", "temperature", "top_p", "max_tokens")
+        ),
+    }
