@@ -1,0 +1,214 @@
+"""A supervised process: ready, crashed, restarted, stopped, and nothing left behind."""
+
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from annotate.launch import child as children
+from annotate.launch.child import Child, Spec, State
+
+SERVE = "import time\nwhile True: time.sleep(0.05)"
+Make = Callable[..., Child]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def make(tmp_path: Path, said: list[str]) -> Iterator[Make]:
+    """Start a child that runs the given Python programs, one after the other."""
+    made: list[Child] = []
+
+    def start(*programs: str, **fields: object) -> Child:
+        commands = [[sys.executable, "-c", textwrap.dedent(program)] for program in programs]
+        defaults = {"probe": lambda: True, "stop_within": 5.0}
+        spec = Spec(
+            name="toy", commands=commands, log=tmp_path / "toy.log", **{**defaults, **fields}
+        )  # type: ignore[arg-type]
+        one = Child(spec, said.append)
+        made.append(one)
+        one.start()
+        return one
+
+    yield start
+    for one in made:
+        one.kill()
+
+
+def until(condition: Callable[[], bool], *ticking: Child, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        for one in ticking:
+            one.tick()
+        time.sleep(0.01)
+
+
+def pid(one: Child) -> int:
+    assert one.process is not None
+    return one.process.pid
+
+
+def test_it_is_ready_when_its_probe_says_so(make: Make, tmp_path: Path, said: list[str]) -> None:
+    mark = tmp_path / "up"
+    one = make(
+        f"import pathlib, time\ntime.sleep(0.2)\npathlib.Path({str(mark)!r}).touch()\n{SERVE}",
+        probe=mark.exists,
+        probe_every=0.01,
+    )
+
+    until(lambda: one.state is State.READY, one)
+
+    assert len(said) == 1
+    assert said[0].startswith("toy is ready after 0.")
+
+
+def test_kill_9_is_followed_by_a_restart(make: Make, said: list[str]) -> None:
+    one = make(SERVE)
+    until(lambda: one.state is State.READY, one)
+    first = pid(one)
+
+    one.process.kill()  # type: ignore[union-attr]
+    until(lambda: one.state is State.WAITING, one)
+    until(lambda: one.state is State.READY, one)
+
+    assert pid(one) != first
+    assert "toy was ended by SIGKILL" in said[1]
+    assert "starting it again in 1 s" in said[1]
+
+
+def test_the_delay_doubles_up_to_a_bound(
+    make: Make, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = make("raise SystemExit('nothing works')", probe=lambda: False)
+    monkeypatch.setattr(children, "LONGEST_DELAY", 4.0)
+    for number in range(1, 5):
+        until(lambda number=number: one.failures == number, one)
+        one._again_at = 0
+
+    delays = [line.rsplit(" in ", 1)[1] for line in said]
+    assert delays == ["1 s", "2 s", "4 s", "4 s"]
+    assert "nothing works" in said[0], "the reason is the log's last line"
+
+
+def test_long_service_forgets_earlier_crashes(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "STABLE_AFTER", 0.2)
+    one = make(SERVE)
+    one.failures = 3
+
+    until(lambda: one.failures == 0, one)
+
+
+def test_a_crash_ends_what_the_process_had_started(make: Make, tmp_path: Path) -> None:
+    note = tmp_path / "engine"
+    one = make(
+        f"""
+        import pathlib, subprocess, sys, time
+        engine = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
+        pathlib.Path({str(note)!r}).write_text(str(engine.pid))
+        time.sleep(99)
+        """
+    )
+    until(lambda: note.exists() and note.read_text() != "", one)
+    engine = psutil.Process(int(note.read_text()))
+
+    one.process.kill()  # type: ignore[union-attr]
+    until(lambda: one.failures == 1, one)
+
+    until(lambda: not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_it_stops_when_asked(make: Make, said: list[str]) -> None:
+    one = make(SERVE)
+    until(lambda: one.state is State.READY, one)
+
+    one.ask_to_stop()
+    until(one.stop_tick)
+
+    assert one.poll() == -signal.SIGTERM
+    assert one.state is State.STOPPED
+    assert not any("killed" in line for line in said)
+
+
+def test_a_deaf_process_is_killed_when_its_time_is_over(make: Make, said: list[str]) -> None:
+    one = make(
+        f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('on')\n{SERVE}",
+        stop_within=0.2,
+    )
+    until(lambda: one.state is State.READY, one)
+    time.sleep(0.3)  # it must have reached signal.signal
+
+    one.ask_to_stop()
+    until(one.stop_tick)
+
+    assert one.poll() == -signal.SIGKILL
+    assert "did not stop" in said[-1]
+
+
+def test_the_last_of_several_commands_serves(make: Make, tmp_path: Path) -> None:
+    mark = tmp_path / "first"
+    one = make(f"open({str(mark)!r}, 'w')", SERVE)
+
+    until(lambda: one.state is State.READY, one)
+
+    assert mark.exists()
+
+
+def test_a_process_that_lives_but_does_not_answer_is_restarted(
+    make: Make, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy = [True]
+    one = make(SERVE, probe=lambda: healthy[0], unhealthy_for=0.2)
+    monkeypatch.setattr(one, "_probe_pause", lambda: 0.01)
+    until(lambda: one.state is State.READY, one)
+
+    healthy[0] = False
+    until(lambda: one.failures == 1, one)
+
+    assert "has not answered for 0 s" in said[1]
+
+
+def test_its_log_is_bounded(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "LOG_LIMIT", 10_000)
+    one = make("while True: print('x' * 99)")
+    log = tmp_path / "toy.log"
+
+    until((tmp_path / "toy.log.1").exists, one)
+    one.kill()
+    one.tick()
+
+    assert log.stat().st_size < 10_000 or one.failures
+
+
+def test_it_ends_with_a_killed_supervisor(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    program = f"""
+import os, pathlib, signal, sys
+from annotate.launch.child import Child, Spec
+serve = [sys.executable, "-c", "import time; time.sleep(99)"]
+one = Child(Spec(name="toy", commands=[serve], log=pathlib.Path({str(tmp_path / "log")!r})), print)
+one.start()
+pathlib.Path({str(note)!r}).write_text(str(one.process.pid))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    supervisor = psutil.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+
+    assert supervisor.wait(10) == -signal.SIGKILL
+    orphan = int(note.read_text())
+
+    until(lambda: not psutil.pid_exists(orphan) or is_zombie(orphan))
+
+
+def is_zombie(number: int) -> bool:
+    try:
+        return psutil.Process(number).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
