@@ -197,7 +197,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["annotate.api.rendering.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["annotate.api.rendering.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "annotate.api.schema.NamedOperations",
     "EXCEPTION_HANDLER": "annotate.api.errors.exception_handler",
     "DEFAULT_THROTTLE_RATES": {"sign-in": "10/min"},
     "NUM_PROXIES": 1 if ENV.https else 0,
@@ -214,6 +214,12 @@ SPECTACULAR_SETTINGS = {
         "RoundStateEnum": "annotate.models.RoundState",
         "RoleEnum": "annotate.models.Role",
         "SplitEnum": "annotate.models.Split",
+        "RationaleEnum": "annotate.models.Rationale",
+        "FlagKindEnum": "annotate.models.FlagKind",
+        "ModelKindEnum": ["base", "adapter"],
+        "InferenceStateEnum": ["ready", "loading", "down", "failing"],
+        "ExportKindEnum": ["jsonl", "parquet"],
+        "MessageRoleEnum": ["system", "user", "assistant"],
     },
 }
 UNFOLD = {"SITE_TITLE": "Prefloop", "SITE_HEADER": "Prefloop", "SITE_URL": "/"}

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+import django
 import pytest
 import redis
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -10,6 +11,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from annotate.launch.child import Child
 from tests import services
 from tests.services import Site
+
+django.setup()  # the conftest files below import models
 
 # --- servers --------------------------------------------------------------------------------
 

@@ -18,9 +18,13 @@ from annotate.exchange.preferences import jsonl_preferences, parquet_preferences
 from annotate.exchange.rankings import jsonl_rankings, parquet_rankings
 from annotate.models import Split
 from annotate.queries.access import READ_DATA
-from annotate.queries.export import task_groups
+from annotate.queries.export import preference_groups, ranking_groups
 from annotate.services import audit
 
+READERS: dict[str, Callable[..., Iterator[TaskGroup]]] = {
+    "comparisons": preference_groups,
+    "rankings": ranking_groups,
+}
 WRITERS: dict[tuple[str, str], Callable[[Iterable[TaskGroup]], Iterator[bytes]]] = {
     ("comparisons", "jsonl"): jsonl_preferences,
     ("comparisons", "parquet"): parquet_preferences,
@@ -74,7 +78,7 @@ class ExportView(ProjectView):
             round=number,
             split=split,
         )
-        groups = task_groups(access.project.pk, round_number=number, split=split)
+        groups = READERS[what](access.project.pk, round_number=number, split=split)
         response = StreamingHttpResponse(write(groups), content_type=CONTENT_TYPES[kind])
         part = f"-round-{number}" if number is not None else ""
         part += f"-{split}" if split else ""

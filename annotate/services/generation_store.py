@@ -8,6 +8,7 @@ from typing import Any
 from django.db import close_old_connections, connection, transaction
 from django.utils import timezone
 
+from annotate.exchange.context import with_documents
 from annotate.models import Completion, Round, RoundSource, RoundState, Slot, Task, TaskState
 from annotate.services import rounds
 from annotate.services.sampling_plan import sources_of
@@ -100,17 +101,6 @@ def _order(task: Task, sources: Sequence[RoundSource], have: set[int]) -> TaskOr
     return TaskOrder(
         task.pk, with_documents(task.prompt.messages, task.prompt.documents), tuple(orders)
     )
-
-
-def with_documents(
-    messages: list[dict[str, str]], documents: list[dict[str, str]]
-) -> list[dict[str, str]]:
-    """The conversation with its context documents put before the last user turn."""
-    if not documents:
-        return messages
-    context = "\n\n".join(f"{each['title']}\n{each['text']}".strip() for each in documents)
-    last = messages[-1]
-    return [*messages[:-1], {**last, "content": f"{context}\n\n{last['content']}"}]
 
 
 def keep(task_id: int, order: Order, results: Sequence[CompletionResult]) -> None:
