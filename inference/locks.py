@@ -14,7 +14,7 @@ def try_lock(name: str) -> Iterator[bool]:
     The lock belongs to the database session, not to a transaction, so that no transaction stays
     open while a server is being waited for.
     """
-    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+    key = key_of(name)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
         held = bool(cursor.fetchone()[0])
@@ -24,3 +24,8 @@ def try_lock(name: str) -> Iterator[bool]:
         if held:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+
+
+def key_of(name: str) -> int:
+    """The number under which PostgreSQL knows the lock."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)

@@ -134,11 +134,8 @@ def _present(replica: Replica) -> list[Serving]:
 def _overall(replicas: list[Replica]) -> tuple[str, str]:
     if not replicas:
         return "down", "No inference server is known yet. Is the worker running?"
-    last = max(
-        (r.checked_at or r.awaited_since for r in replicas if r.checked_at or r.awaited_since),
-        default=None,
-    )
-    if last is not None and timezone.now() - last < STALE:
+    times = [time for r in replicas if (time := r.checked_at or r.awaited_since) is not None]
+    if times and timezone.now() - max(times) < STALE:
         for state in ("ready", "loading", "unknown", "failing", "down"):
             if found := [r for r in replicas if r.state == state]:
                 return ("loading" if state == "unknown" else state), found[0].message
