@@ -186,7 +186,7 @@ def _completions(statement: str, task_ids: list[int]) -> dict[int, list[Exported
     return completions
 
 
-def _rows(statement: str, *parameters: object) -> list[_Row]:
+def _rows(statement: str, *parameters: Any) -> list[_Row]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         rows: list[_Row] = cursor.fetchall()
