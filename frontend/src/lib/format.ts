@@ -40,3 +40,7 @@ export function relativeTime(iso: string, now = Date.now()): string {
   if (size < 86_400) return format.format(Math.round(seconds / 3600), "hour");
   return format.format(Math.round(seconds / 86_400), "day");
 }
+
+/** "A, B and C". */
+export const list = (items: readonly string[]): string =>
+  new Intl.ListFormat(language(), { type: "conjunction" }).format(items);

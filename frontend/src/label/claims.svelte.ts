@@ -1,0 +1,198 @@
+import { ApiError } from "$lib/api/error";
+import { claimNext, releaseClaim, renewClaim } from "$lib/api/labeling";
+import type { Claim, Judging, Reason } from "$lib/api/types";
+import { DraftKeeper, latestDraft } from "./drafts.svelte";
+import { Sheet } from "./sheet.svelte";
+import { heldInAnyTab, holdInThisTab, letGo } from "./tab-locks";
+
+/** A claimed task on the desk: its sheet, its draft, and whether the claim still holds. */
+export class Held {
+  lost = $state(false);
+  readonly sheet: Sheet;
+  readonly draft: DraftKeeper;
+
+  constructor(
+    readonly claim: Claim,
+    judging: Judging,
+    user: number,
+  ) {
+    this.sheet = new Sheet(claim.prompt, claim.responses, judging, latestDraft(user, claim.id, claim.draft));
+    this.draft = new DraftKeeper(user, claim.id, () => (this.lost = true));
+    this.sheet.onchange = () => this.draft.save(this.sheet.draft());
+    void this.sheet.prepare();
+  }
+}
+
+/**
+ * The claims of one labeler in one project: the current task and the one after it, fetched ahead.
+ * Asks again every few seconds while the queue is empty, so new tasks appear by themselves.
+ */
+const AHEAD = 1;
+const POLL_EMPTY_MS = 4_000;
+const POLL_AHEAD_MS = 15_000;
+
+export class Claims {
+  current = $state.raw<Held | null>(null);
+  /** Why there is no next task. */
+  reason = $state.raw<Reason | null>(null);
+  failure = $state.raw<ApiError | null>(null);
+  private upcoming: Held[] = [];
+  /** Claims that are done here, though the server may not know yet. */
+  private readonly done = new Set<number>();
+  private filling = false;
+  private stopped = false;
+  private pollTimer: ReturnType<typeof setTimeout> | undefined;
+  private renewTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly slug: string,
+    private readonly judging: Judging,
+    private readonly user: number,
+    /** Claims of judgments that wait in the outbox. */
+    private readonly inOutbox: () => number[],
+  ) {}
+
+  /** Fills up to the current task and the next ones; safe to call at any time. */
+  async fill(): Promise<void> {
+    if (this.filling || this.stopped) return;
+    clearTimeout(this.pollTimer);
+    this.filling = true;
+    try {
+      while (!this.stopped && this.hasRoom) {
+        const { claim, reason } = await claimNext(this.slug, await this.have());
+        this.failure = null;
+        this.reason = claim ? null : reason;
+        if (!claim) break;
+        if (!this.take(claim)) break;
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof ApiError)) throw thrown;
+      this.failure = thrown;
+    } finally {
+      this.filling = false;
+      this.pollLater();
+    }
+  }
+
+  /** The next task becomes the current one, at once. */
+  advance(): Held | null {
+    const before = this.current;
+    if (before) {
+      this.done.add(before.claim.id);
+      letGo(before.claim.id);
+    }
+    this.current = this.upcoming.shift() ?? null;
+    this.current?.sheet.time.touch(Date.now());
+    return before;
+  }
+
+  /** Back on top of the desk (after an undo); what was current comes right after it. */
+  putBack(held: Held): void {
+    this.done.delete(held.claim.id);
+    this.upcoming = this.upcoming.filter((other) => other.claim.id !== held.claim.id);
+    if (this.current && this.current.claim.id !== held.claim.id) this.upcoming.unshift(this.current);
+    holdInThisTab(held.claim.id);
+    this.current = held;
+  }
+
+  hold(claim: Claim): Held {
+    holdInThisTab(claim.id);
+    return new Held(claim, this.judging, this.user);
+  }
+
+  /** Renews what is held, as long as `isWorking` says that somebody works. */
+  renewWhile(isWorking: () => boolean): void {
+    const everyMs = Math.max(10_000, ((this.current?.claim.lease_seconds ?? 600) * 1000) / 3);
+    clearTimeout(this.renewTimer);
+    this.renewTimer = setTimeout(() => {
+      if (isWorking()) for (const held of this.all) void this.renew(held);
+      this.renewWhile(isWorking);
+    }, everyMs);
+  }
+
+  /** Leaves the desk: untouched tasks go back to the queue, drafts are saved and keep their claim. */
+  leave(): void {
+    this.stop();
+    for (const held of this.all) {
+      letGo(held.claim.id);
+      if (held.sheet.touched) void held.draft.flush(true);
+      else if (!held.lost) void releaseClaim(held.claim.id).catch(ignoreWhileLeaving);
+    }
+    this.current = this.current?.sheet.touched ? this.current : null;
+    this.upcoming = this.upcoming.filter((held) => held.sheet.touched);
+  }
+
+  /** The browser showed a kept page again ("back"). */
+  resume(): void {
+    this.stopped = false;
+    for (const held of this.all) holdInThisTab(held.claim.id);
+    void this.fill();
+  }
+
+  private get all(): Held[] {
+    return this.current ? [this.current, ...this.upcoming] : this.upcoming;
+  }
+
+  private get hasRoom(): boolean {
+    return !this.current || this.upcoming.length < AHEAD;
+  }
+
+  private stop(): void {
+    this.stopped = true;
+    clearTimeout(this.pollTimer);
+    clearTimeout(this.renewTimer);
+  }
+
+  private async have(): Promise<number[]> {
+    const elsewhere = await heldInAnyTab();
+    return [...new Set([...this.all.map((held) => held.claim.id), ...this.inOutbox(), ...elsewhere])];
+  }
+
+  /** False when the answer is of no use (a race with a submit): the next poll asks again. */
+  private take(claim: Claim): boolean {
+    if (this.done.has(claim.id) || this.all.some((held) => held.claim.id === claim.id)) return false;
+    if (this.stopped) {
+      void releaseClaim(claim.id).catch(ignoreWhileLeaving);
+      return false;
+    }
+    const held = this.hold(claim);
+    if (this.current) this.upcoming.push(held);
+    else {
+      this.current = held;
+      held.sheet.time.touch(Date.now());
+    }
+    return true;
+  }
+
+  private pollLater(): void {
+    if (this.stopped || !this.hasRoom) return;
+    clearTimeout(this.pollTimer);
+    const waitMs = document.hidden ? POLL_AHEAD_MS : this.current ? POLL_AHEAD_MS : POLL_EMPTY_MS;
+    this.pollTimer = setTimeout(() => void this.fill(), waitMs);
+  }
+
+  private async renew(held: Held): Promise<void> {
+    if (held.lost) return;
+    try {
+      await renewClaim(held.claim.id);
+    } catch (thrown) {
+      if (!(thrown instanceof ApiError)) throw thrown;
+      // Offline or overloaded: the next turn tries again, and a late ranking is kept anyway.
+      if (thrown.status === 409 || thrown.status === 404) this.lose(held);
+    }
+  }
+
+  private lose(held: Held): void {
+    held.lost = true;
+    if (held === this.current && held.sheet.touched) return;
+    letGo(held.claim.id);
+    this.upcoming = this.upcoming.filter((other) => other !== held);
+    if (held === this.current) this.current = this.upcoming.shift() ?? null;
+    void this.fill();
+  }
+}
+
+/** Nobody is there to read it any more; a claim that was not given back ends with its lease. */
+function ignoreWhileLeaving(thrown: unknown): void {
+  console.debug("A claim could not be given back; it ends with its lease.", thrown);
+}

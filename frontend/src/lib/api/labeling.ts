@@ -1,0 +1,23 @@
+import { get, post, put } from "./client";
+import type { Claim, ClaimAnswer, FlagKind, Page, ProjectDetail, Queue, RankingDetail, RankingReceipt, RankingRow, Submit } from "./types";
+
+export const queues = () => get<{ results: Queue[] }>("/api/queues");
+export const project = (slug: string) => get<ProjectDetail>(`/api/projects/${encodeURIComponent(slug)}`);
+
+export const claimNext = (slug: string, have: readonly number[]) =>
+  post<ClaimAnswer>(`/api/projects/${encodeURIComponent(slug)}/claims`, { have });
+export const renewClaim = (claim: number) => post<{ expires_at: string }>(`/api/claims/${claim}/renew`);
+export const releaseClaim = (claim: number) => post<void>(`/api/claims/${claim}/release`, {}, { keepalive: true });
+export const saveDraft = (claim: number, body: unknown, keepalive = false) =>
+  put<{ saved_at: string }>(`/api/claims/${claim}/draft`, { body }, { keepalive });
+
+export const submitRanking = (claim: number, submit: Submit) => post<RankingReceipt>(`/api/claims/${claim}/ranking`, submit);
+export const skipClaim = (claim: number, key: string, reason: string) => post<object>(`/api/claims/${claim}/skip`, { key, reason });
+export const flagClaim = (claim: number, key: string, kind: FlagKind, note: string) =>
+  post<object>(`/api/claims/${claim}/flag`, { key, kind, note });
+
+export const undoRanking = (ranking: number) => post<{ claim: Claim }>(`/api/rankings/${ranking}/undo`);
+export const reviseRanking = (ranking: number, submit: Submit) => post<RankingReceipt>(`/api/rankings/${ranking}/revisions`, submit);
+export const myRankings = (cursor: string | null, project = "", limit = 30) =>
+  get<Page<RankingRow>>("/api/rankings/mine", { cursor, project, limit });
+export const ranking = (id: number) => get<RankingDetail>(`/api/rankings/${id}`);
