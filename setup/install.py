@@ -78,7 +78,7 @@ def check_disk(gigabytes: int) -> None:
 
 
 def install(lock: Path, kind: str) -> None:
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--no-deps", "--no-input"]
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--no-deps", "--progress-bar=off"]
     os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     if kind == "cpu":
         install_cpu_torch(pip, lock)
