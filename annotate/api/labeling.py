@@ -109,6 +109,7 @@ class Renewed(Shape):
 class Skip(Shape):
     key = serializers.UUIDField(required=False)
     reason = serializers.CharField(max_length=40, allow_blank=True, default="")
+    note = serializers.CharField(max_length=5000, allow_blank=True, default="")
 
 
 class Flag(Shape):
@@ -245,7 +246,12 @@ class SkipView(APIView):
     def post(self, request: Request, claim_id: int) -> Response:
         """Pass a task on without ranking it; I am not offered it again."""
         body = body_of(Skip, request)
-        claims.skip(claim_id=claim_id, labeler_id=user_of(request).pk, reason=body["reason"])
+        claims.skip(
+            claim_id=claim_id,
+            labeler_id=user_of(request).pk,
+            reason=body["reason"],
+            note=body["note"],
+        )
         return Response({})
 
 

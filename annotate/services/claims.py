@@ -113,9 +113,9 @@ def release(*, claim_id: int, labeler_id: int) -> None:
 
 
 @transaction.atomic
-def skip(*, claim_id: int, labeler_id: int, reason: str) -> None:
+def skip(*, claim_id: int, labeler_id: int, reason: str, note: str = "") -> None:
     """End a claim without a ranking; this labeler is not offered the task again."""
-    _decline(claim_id, labeler_id, ClaimState.SKIPPED, reason=reason)
+    _decline(claim_id, labeler_id, ClaimState.SKIPPED, reason=reason, note=note)
 
 
 @transaction.atomic
