@@ -55,9 +55,9 @@ export class Desk {
     this.doneHere += 1;
   }
 
-  skip(reason: string): void {
+  skip(reason: string, note: string): void {
     const held = this.claims.current;
-    if (held) void this.send(held, { kind: "skip", key: uuid(), reason });
+    if (held) void this.send(held, { kind: "skip", key: uuid(), reason, note });
   }
 
   flag(flag: FlagKind, note: string): void {

@@ -4,7 +4,7 @@ import type { FlagKind, Submit } from "$lib/api/types";
 export type Errand =
   | { kind: "ranking"; body: Submit }
   | { kind: "revision"; ranking: number; body: Submit }
-  | { kind: "skip"; key: string; reason: string }
+  | { kind: "skip"; key: string; reason: string; note: string }
   | { kind: "flag"; key: string; flag: FlagKind; note: string };
 
 export interface NewItem {

@@ -128,7 +128,7 @@ async function send({ claim, errand }: Item): Promise<RankingReceipt | null> {
     case "revision":
       return await reviseRanking(errand.ranking, errand.body);
     case "skip":
-      await skipClaim(claim, errand.key, errand.reason);
+      await skipClaim(claim, errand.key, errand.reason, errand.note);
       return null;
     case "flag":
       await flagClaim(claim, errand.key, errand.flag, errand.note);

@@ -12,7 +12,8 @@ export const saveDraft = (claim: number, body: unknown, keepalive = false) =>
   put<{ saved_at: string }>(`/api/claims/${claim}/draft`, { body }, { keepalive });
 
 export const submitRanking = (claim: number, submit: Submit) => post<RankingReceipt>(`/api/claims/${claim}/ranking`, submit);
-export const skipClaim = (claim: number, key: string, reason: string) => post<object>(`/api/claims/${claim}/skip`, { key, reason });
+export const skipClaim = (claim: number, key: string, reason: string, note: string) =>
+  post<object>(`/api/claims/${claim}/skip`, { key, reason, note });
 export const flagClaim = (claim: number, key: string, kind: FlagKind, note: string) =>
   post<object>(`/api/claims/${claim}/flag`, { key, kind, note });
 

@@ -71,6 +71,8 @@ export default {
   "label.better": "Write a better answer",
   "label.better.from": "Write a better answer starting from response {label}",
 
+  "label.provenance": "{model} · temperature {temperature} · {n} tokens",
+
   "label.tiers": "Your ranking, best first",
   "label.tiers.best": "Best",
   "label.tiers.toRank": "To rank",
@@ -112,7 +114,7 @@ export default {
   "label.rating.clear": "Clear",
 
   "label.skip.title": "Skip this task",
-  "label.skip.text": "It goes to someone else, and does not come back to you.",
+  "label.skip.text": "It goes to someone else and does not come back to you.",
   "label.skip.reason": "Reason",
   "label.skip.reason.expertise": "Needs knowledge I do not have",
   "label.skip.reason.language": "I do not know the language",
