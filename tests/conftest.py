@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 
-import django
 import pytest
 import redis
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -11,8 +10,6 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from annotate.launch.child import Child
 from tests import services
 from tests.services import Site
-
-django.setup()  # the conftest files below import models
 
 # --- servers --------------------------------------------------------------------------------
 

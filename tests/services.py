@@ -8,11 +8,13 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TextIO
+
+import django
 
 from annotate import environment
 from annotate.environment import CHECKOUT, Environment
@@ -68,6 +70,7 @@ ENV: Environment = environment.read()
 checks.folders(ENV)
 leftovers.end(ENV.var_dir / "children.json", (CHECKOUT, ENV.var_dir))
 _running: list[Child] = []
+django.setup()
 
 
 def wait_until_ready(child: Child) -> None:
@@ -137,9 +140,9 @@ def on_test_database(spec: Spec) -> Spec:
 
 
 @contextmanager
-def web_server() -> Iterator[Site]:
+def web_server(database: Callable[[Spec], Spec] = on_test_database) -> Iterator[Site]:
     port = environment.free_port()
-    spec = on_test_database(plan.web(ENV.model_copy(update={"port": port})))
+    spec = database(plan.web(ENV.model_copy(update={"port": port})))
     probe = partial(plan.web_answers, ENV.host, port)
     with serving(replace(spec, probe=probe)) as child:
         yield Site(f"http://127.0.0.1:{port}", child)

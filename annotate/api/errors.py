@@ -56,6 +56,10 @@ def _of_rest_framework(exc: exceptions.APIException) -> Response:
         first = next(iter(fields.items()), ("", ["The request is not valid."]))
         name = f"{first[0]}: " if first[0] not in ("", "non_field_errors") else ""
         return _envelope(400, "invalid", f"{name}{first[1][0]}", fields=fields)
+    if isinstance(exc, exceptions.PermissionDenied) and "CSRF" in str(exc.detail):
+        return _envelope(
+            403, "csrf_failed", "This page is out of date. Reload it and try again.", retry=True
+        )
     response = _envelope(
         status,
         str(exc.default_code),

@@ -1,5 +1,6 @@
 """Signing in and out, and API tokens."""
 
+from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout
@@ -10,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
 from annotate.api.shapes import Shape
@@ -37,19 +38,32 @@ class SignIn(Shape):
     password = serializers.CharField(max_length=512, trim_whitespace=False)
 
 
-class SignInThrottle(ScopedRateThrottle):
-    """Counts attempts by address, for sign-in alone."""
+class AddressThrottle(SimpleRateThrottle):
+    """Sign-ins from one address: many, since a whole office may share one."""
 
-    scope_attr = "throttle_scope"
+    scope = "sign-in-address"
 
-    def allow_request(self, request: Request, view: Any) -> bool:
+    def allow_request(self, request: Request, view: APIView) -> bool:
         return request.method != "POST" or bool(super().allow_request(request, view))
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
+
+
+class AccountThrottle(AddressThrottle):
+    """Sign-ins to one account from one address: few, so that passwords cannot be guessed."""
+
+    scope = "sign-in"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        name = str(request.data.get("username", "")) if isinstance(request.data, dict) else ""
+        ident = sha256(f"{self.get_ident(request)} {name}".encode()).hexdigest()
+        return self.cache_format % {"scope": self.scope, "ident": ident}
 
 
 class SessionView(APIView):
     permission_classes = (AllowAny,)
-    throttle_classes = (SignInThrottle,)
-    throttle_scope = "sign-in"
+    throttle_classes = (AddressThrottle, AccountThrottle)
 
     @extend_schema(responses=SessionShape)
     def get(self, request: Request) -> Response:
