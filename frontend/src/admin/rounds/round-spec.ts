@@ -1,0 +1,50 @@
+import type { PromptFilter, RoundSpec, ServedModel, Source } from "$lib/api/admin-types";
+import type { ProjectDetail } from "$lib/api/types";
+
+export const MIN_K = 2;
+export const MAX_K = 9;
+export const MAX_SOURCES = 9;
+
+export const newSource = (model: ServedModel): Source => ({
+  served_model: model.id,
+  weight: 1,
+  temperature: 0.8,
+  top_p: 0.95,
+  max_tokens: 256,
+});
+
+/** A round over the prompts that the address asks for, judged as the project usually judges. */
+export function newSpec(project: ProjectDetail, query: URLSearchParams): RoundSpec {
+  const split = query.get("split");
+  const prompts: PromptFilter = {
+    tag: query.get("tag"),
+    search: query.get("search") ?? "",
+    sample: null,
+    split: split === "held_out" || split === "all" ? (split === "all" ? null : split) : "train",
+  };
+  return { prompts, k: project.judging.k_default, overlap: project.overlap, sources: [] };
+}
+
+/** How many of K completions a source writes on average: "2", "1.3". */
+export function shareOf(source: Source, sources: readonly Source[], k: number): number {
+  const total = sources.reduce((sum, { weight }) => sum + weight, 0);
+  return total > 0 ? Math.round((source.weight / total) * k * 10) / 10 : 0;
+}
+
+/** Whether the numbers are such that the server can estimate: fields in the middle of typing are not. */
+export function complete({ k, overlap, sources, prompts }: RoundSpec): boolean {
+  const between = (value: number | null, low: number, high: number) => value !== null && value >= low && value <= high;
+  return (
+    between(k, MIN_K, MAX_K) &&
+    between(overlap, 1, 25) &&
+    (prompts.sample === null || prompts.sample >= 1) &&
+    sources.length > 0 &&
+    sources.every(
+      (source) =>
+        between(source.weight, 1, 100) &&
+        between(source.temperature, 0, 2) &&
+        between(source.top_p, 0.01, 1) &&
+        between(source.max_tokens, 1, 32_768),
+    )
+  );
+}

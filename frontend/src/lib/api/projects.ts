@@ -1,0 +1,35 @@
+import type { AuditEvent, Member, ProjectSummary, ProjectValues } from "./admin-types";
+import { del, get, patch, post } from "./client";
+import type { Page, ProjectDetail, Role } from "./types";
+
+export const projectPath = (slug: string) => `/api/projects/${encodeURIComponent(slug)}`;
+
+export const listProjects = (cursor: string | null) => get<Page<ProjectSummary>>("/api/projects", { cursor });
+
+export const getProject = (slug: string) => get<ProjectDetail>(projectPath(slug));
+
+export const createProject = (values: ProjectValues) =>
+  post<ProjectDetail>("/api/projects", { slug: values.slug, ...settingsOf(values) });
+
+/** The address of a project never changes: links to it are everywhere. */
+export const updateProject = (slug: string, values: ProjectValues) =>
+  patch<ProjectDetail>(projectPath(slug), settingsOf(values));
+
+/** The server takes the judging settings beside the others. */
+function settingsOf({ slug: _fixed, judging, ...values }: ProjectValues) {
+  return { ...values, ...judging };
+}
+
+export const listMembers = (slug: string, cursor: string | null = null) =>
+  get<Page<Member>>(`${projectPath(slug)}/members`, { cursor });
+
+export const addMember = (slug: string, username: string, role: Role) =>
+  post<Member>(`${projectPath(slug)}/members`, { username, role });
+
+export const changeRole = (slug: string, member: number, role: Role) =>
+  patch<Member>(`${projectPath(slug)}/members/${member}`, { role });
+
+export const removeMember = (slug: string, member: number) => del(`${projectPath(slug)}/members/${member}`);
+
+export const listAudit = (slug: string, cursor: string | null) =>
+  get<Page<AuditEvent>>(`${projectPath(slug)}/audit`, { cursor });

@@ -1,0 +1,30 @@
+import type { ComparisonRow, SeenRanking } from "./admin-types";
+import { address, get } from "./client";
+import { projectPath } from "./projects";
+import type { Page, RankingRow } from "./types";
+
+/** What labelers said: rankings, the comparisons that follow, and the files made of them. */
+export interface ResultQuery {
+  round?: string | null;
+  labeler?: string | null;
+  search?: string | null;
+}
+
+export type ExportKind = "comparisons" | "rankings";
+export type ExportFormat = "jsonl" | "parquet";
+
+export const listRankings = (slug: string, query: ResultQuery, cursor: string | null) =>
+  get<Page<RankingRow>>(`${projectPath(slug)}/rankings`, { ...query, cursor });
+
+export const readRanking = (id: string | number) =>
+  get<SeenRanking>(`/api/rankings/${encodeURIComponent(id)}`);
+
+export const listComparisons = (slug: string, query: ResultQuery, cursor: string | null) =>
+  get<Page<ComparisonRow>>(`${projectPath(slug)}/comparisons`, { ...query, cursor });
+
+export const exportAddress = (
+  slug: string,
+  kind: ExportKind,
+  format: ExportFormat,
+  filter: { round: string | null; split: string | null },
+) => address(`${projectPath(slug)}/export/${kind}.${format}`, filter);
