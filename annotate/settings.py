@@ -89,7 +89,7 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "annotate.cache.Cache",
         "LOCATION": ENV.cache_url,
         "OPTIONS": {"socket_timeout": 5, "socket_connect_timeout": 5},
     }
@@ -160,6 +160,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = ENV.https
 SECURE_HSTS_SECONDS = 31_536_000 if ENV.https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.https else None
 
+AUTHENTICATION_BACKENDS = ["annotate.api.authentication.PreparedBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {

@@ -1,7 +1,31 @@
 """Who is asking: a browser session or a token."""
 
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.db import connection
 from rest_framework import authentication
 from rest_framework.request import Request
+
+from annotate.models import User
+
+_FIELDS = [field.attname for field in User._meta.concrete_fields]
+_COLUMNS = ", ".join(connection.ops.quote_name(field.column) for field in User._meta.concrete_fields)
+_BY_ID = f"SELECT {_COLUMNS} FROM {User._meta.db_table} WHERE id = %s"  # noqa: S608  (own names)
+
+
+class PreparedBackend(ModelBackend):
+    """Django's backend, with the one query of every request as a prepared statement."""
+
+    def get_user(self, user_id: Any) -> User | None:
+        """The session's user, unless they may not sign in any more."""
+        with connection.cursor() as cursor:
+            cursor.execute(_BY_ID, [user_id])
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        user = User.from_db("default", _FIELDS, row)
+        return user if self.user_can_authenticate(user) else None
 
 
 class SessionAuthentication(authentication.SessionAuthentication):

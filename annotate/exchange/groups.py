@@ -1,8 +1,8 @@
 """What an export is made of: one prompt, its completions, and what people said about them.
 
 Everything is grouped by task, so that a prompt and a completion are read and encoded once, however
-many comparisons name them. Comparisons and completions are tuples in the order of their columns,
-so that database rows become them without copying field by field.
+many comparisons name them. Comparisons and completions are tuples, so that database rows become
+them without copying field by field.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,16 +29,9 @@ class ExportedCompletion(NamedTuple):
     logprob_sum: float = 0.0
 
 
-class ExportedComparison(NamedTuple):
-    """A comparison. winner and loser are completion ids of the same group; strength as in Pair."""
-
-    id: int
-    winner: int
-    loser: int
-    tie: bool
-    strength: int | None
-    winner_unacceptable: bool
-    loser_unacceptable: bool
+# id, winner, loser, tie, strength, winner_unacceptable, loser_unacceptable: completions by id, the
+# rest as in annotate.ranking. A plain tuple, because an export reads a million of them.
+ExportedComparison = tuple[int, int, int, bool, int | None, bool, bool]
 
 
 @dataclass(slots=True)

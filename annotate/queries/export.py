@@ -15,13 +15,12 @@ from django.db import connection
 
 from annotate.exchange.context import with_documents
 from annotate.exchange.groups import (
-    ExportedComparison,
     ExportedCompletion,
     ExportedRanking,
     TaskGroup,
 )
 
-FIRST_BATCH, LARGEST_BATCH = 64, 1024
+FIRST_BATCH, LARGEST_BATCH = 64, 512
 # Tasks with long texts are read in smaller batches.
 BATCH_CHARACTERS = 8_000_000
 
@@ -52,18 +51,24 @@ SELECT r.task_id, r.id, u.username
   FROM annotate_ranking r JOIN annotate_user u ON u.id = r.labeler_id
  WHERE r.task_id = ANY(%s) AND r.current ORDER BY r.id
 """
+# One row a ranking: a row a comparison would cost the reader twice the time.
 _COMPARISONS = """
-SELECT ranking_id, id, winner_id, loser_id, tie, strength, winner_unacceptable, loser_unacceptable
-  FROM annotate_comparison WHERE ranking_id = ANY(%s) AND NOT tie ORDER BY ranking_id, id
+SELECT ranking_id, array_agg(id ORDER BY id), array_agg(winner_id ORDER BY id),
+       array_agg(loser_id ORDER BY id), array_agg(tie ORDER BY id),
+       array_agg(strength ORDER BY id), array_agg(winner_unacceptable ORDER BY id),
+       array_agg(loser_unacceptable ORDER BY id)
+  FROM annotate_comparison WHERE ranking_id = ANY(%s) AND NOT tie GROUP BY ranking_id
 """
 _RANKINGS = """
 SELECT r.task_id, r.id, u.username, r.tiers::text, r.strengths::text, r.unacceptable::text,
-       r."order", r.ratings::text, r.tags, r.rationale, r.active_ms, r.created_at, r.revision,
-       EXISTS (SELECT FROM annotate_slot s WHERE s.ranking_id = r.id)
+       r."order", r.ratings::text, r.tags, r.rationale, r.active_ms, r.created_at, r.revision
   FROM annotate_ranking r JOIN annotate_user u ON u.id = r.labeler_id
  WHERE r.task_id = ANY(%s) AND r.current ORDER BY r.id
 """
 
+_COUNTED = """
+SELECT ranking_id FROM annotate_slot WHERE task_id = ANY(%s) AND ranking_id IS NOT NULL
+"""
 
 _Row = tuple[Any, ...]
 
@@ -131,19 +136,20 @@ def _next_size(tasks: list[_Row], parts: _Parts) -> int:
 
 def _compared(task_ids: list[int]) -> _Parts:
     rankings: dict[int, list[ExportedRanking]] = defaultdict(list)
-    comparisons: dict[int, list[ExportedComparison]] = defaultdict(list)
     labelers = _rows(_LABELERS, task_ids)
-    for row in _rows(_COMPARISONS, [ranking_id for _, ranking_id, _ in labelers]):
-        comparisons[row[0]].append(ExportedComparison._make(row[1:]))
+    pairs = _rows(_COMPARISONS, [ranking_id for _, ranking_id, _ in labelers])
+    comparisons = {ranking_id: list(zip(*columns, strict=True)) for ranking_id, *columns in pairs}
     for task_id, ranking_id, labeler in labelers:
-        rankings[task_id].append(ExportedRanking(ranking_id, labeler, comparisons[ranking_id]))
+        said = comparisons.get(ranking_id, [])
+        rankings[task_id].append(ExportedRanking(ranking_id, labeler, said))
     return _Parts(_completions(_ANSWERS, task_ids), rankings)
 
 
 def _ranked(task_ids: list[int]) -> _Parts:
     rankings: dict[int, list[ExportedRanking]] = defaultdict(list)
+    counted = {ranking_id for (ranking_id,) in _rows(_COUNTED, task_ids)}
     for row in _rows(_RANKINGS, task_ids):
-        rankings[row[0]].append(_ranking(*row[1:]))
+        rankings[row[0]].append(_ranking(*row[1:], counted=row[1] in counted))
     return _Parts(_completions(_COMPLETIONS, task_ids), rankings)
 
 
@@ -160,6 +166,7 @@ def _ranking(
     active_ms: int,
     created_at: datetime,
     revision: int,
+    *,
     counted: bool,
 ) -> ExportedRanking:
     return ExportedRanking(

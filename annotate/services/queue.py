@@ -91,14 +91,16 @@ SELECT h.id, p.slug, r.number, h.expires_at, p.lease_seconds, q.messages::text, 
   LEFT JOIN annotate_draft d ON d.task_id = t.id AND d.labeler_id = h.labeler_id
 """
 
+# A scalar subquery instead of NOT EXISTS, because the planner turns the latter into a join with
+# every claim that the labeler ever made.
 _TAKE = f"""
 WITH free AS (
     SELECT s.id, s.task_id, s.claim_id FROM annotate_slot s
      WHERE s.round_id = %(round)s AND s.ranking_id IS NULL AND s.position >= %(from)s
        AND (s.lease_until IS NULL OR s.lease_until < now())
-       AND NOT EXISTS (SELECT FROM annotate_claim mine
-                        WHERE mine.task_id = s.task_id AND mine.labeler_id = %(labeler)s
-                          AND mine.state IN ({_SPENT}))
+       AND (SELECT mine.id FROM annotate_claim mine
+             WHERE mine.task_id = s.task_id AND mine.labeler_id = %(labeler)s
+               AND mine.state IN ({_SPENT}) LIMIT 1) IS NULL
      ORDER BY s.position, s.number LIMIT 1 FOR UPDATE OF s SKIP LOCKED
 ), lost AS (
     UPDATE annotate_claim SET state = 'expired', ended_at = now()
