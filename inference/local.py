@@ -11,8 +11,6 @@ import httpx
 
 START_WITHIN = 1800.0  # seconds; a large model is downloaded and compiled in this time
 UNHEALTHY_FOR = 120.0  # seconds without an answer before it is started again
-MAX_LORAS = 4
-MAX_LORA_RANK = 64  # must be one of the ranks that vLLM knows: 1, 8, 16, 32, 64, 128, 256, …
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +30,15 @@ class LocalServer:
         listen = ["--host", "127.0.0.1", "--port", str(self.port)]
         model = ["--model", self.model, "--served-model-name", self.served_name]
         bounds = ["--max-model-len", str(self.max_model_len)]
-        adapters = ["--enable-lora", "--max-loras", str(MAX_LORAS)]
-        adapters += ["--max-lora-rank", str(MAX_LORA_RANK)]
+        # No --enable-lora while no adapter exists: on a CPU it costs the base model more than
+        # half of its speed (8 requests at once: 70 tokens/s instead of 133 to 190).
         quiet = ["--disable-uvicorn-access-log", "--no-enable-log-requests"]
-        return [*server, *listen, *model, *bounds, *adapters, *quiet]
+        return [*server, *listen, *model, *bounds, *quiet]
 
     def environment(self) -> Mapping[str, str]:
         """Variables for the server. The key goes here because others can read a command line."""
         variables = {
             "VLLM_API_KEY": self.api_key,
-            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
         }

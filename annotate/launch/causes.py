@@ -15,7 +15,7 @@ KNOWN = [
         "the system library {0} is missing: install it with the system's package manager",
     ),
     (
-        r"No module named '([^']+)'",
+        r"No module named '((?!annotate|inference|training)[^']+)'",
         "the Python package {0} is missing: remove the folder .venv and run `make run` again",
     ),
     (r"Address already in use", "its address is taken by another program: stop that one"),
