@@ -27,8 +27,9 @@ function extension(
     name,
     level,
     start: (source) => {
-      const at = source.search(/\$|\\\(|\\\[/);
-      return at < 0 ? undefined : at;
+      // A block begins a line; inside a line it would tear the paragraph apart.
+      const at = level === "block" ? source.search(/\n(?:\$\$|\\\[)/) + 1 : source.search(/\$|\\\(|\\\[/);
+      return at < 0 || (level === "block" && at === 0) ? undefined : at;
     },
     tokenizer: (source) => {
       for (const pattern of patterns) {
@@ -37,6 +38,9 @@ function extension(
       }
       return undefined;
     },
-    renderer: (token) => toHtml(String(token.source).trim(), display),
+    renderer: (token) => {
+      const html = toHtml(String(token.source).trim(), display);
+      return level === "block" ? `<p>${html}</p>` : html;
+    },
   };
 }

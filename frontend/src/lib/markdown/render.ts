@@ -37,6 +37,8 @@ const marked = new Marked({
 
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   if (node.nodeName !== "A") return;
+  // No link of a model leads into this site, or anywhere but the web and mail.
+  if (!/^(?:https?:|mailto:)/i.test(node.getAttribute("href") ?? "")) node.removeAttribute("href");
   node.setAttribute("target", "_blank");
   node.setAttribute("rel", "noopener noreferrer nofollow");
 });
@@ -80,7 +82,6 @@ function toFragment(source: string): DocumentFragment {
     USE_PROFILES: { html: true, mathMl: true },
     FORBID_TAGS: ["img", "style", "form", "input", "button", "select", "textarea", "video", "audio", "picture", "source"],
     FORBID_ATTR: ["style", "id", "name", "srcset", "src", "background", "ping"],
-    ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
     ALLOW_DATA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,
   });

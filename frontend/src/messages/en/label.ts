@@ -138,7 +138,7 @@ export default {
   "label.keys.focus": "choose a response",
   "label.keys.nudge": "move the chosen response up or down",
   "label.keys.unacceptable": "unacceptable, or acceptable again (the last or chosen one)",
-  "label.keys.strength": "slightly, clearly, significantly better than the one below it in the ranking; 0 clears",
+  "label.keys.strength": "how much better the one above it is: slightly, clearly, significantly; 0 clears",
   "label.keys.submit": "submit, and on to the next",
   "label.keys.undo": "undo the last submit",
   "label.keys.skip": "skip, with a reason",
