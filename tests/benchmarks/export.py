@@ -95,13 +95,18 @@ def prepare() -> tuple[Project, User, User, str]:
     return project, ada, lena, token
 
 
-def measure(server: Server, query: str, expected: int) -> dict[str, Figures]:
-    """Each of the four exports; raises RuntimeError when one has not the rows that it should."""
+def measure(token: str, expected: int) -> dict[str, Figures]:
+    """Each of the four exports from a server of its own, by file name.
+
+    Raises RuntimeError when one has not the rows that it should.
+    """
     figures: dict[str, Figures] = {}
     for name, rows in (("comparisons", expected), ("rankings", expected // comparisons.PAIRS)):
         for kind in ("jsonl", "parquet"):
-            figures[f"{name}.{kind}"] = found = server.download(f"{name}.{kind}{query}")
-            print(f"{name}.{kind}: {found}", flush=True)
+            file = f"{name}.{kind}"
+            with machine.web() as site:
+                figures[file] = found = Server(site, token).download(file)
+            print(f"{file}: {found}", flush=True)
             if found.rows != rows:
                 raise RuntimeError(f"{rows:,} rows are stored")
     return figures
@@ -132,17 +137,12 @@ def main() -> None:
     with machine.stores():
         project, ada, lena, token = prepare()
         comparisons.fill(project, ada, lena, number=1, tasks=small)
-        with machine.web() as site:
-            server = Server(site, token)
-            few = measure(server, "", small * comparisons.PAIRS)
-            begin = time.monotonic()
-            comparisons.fill(project, ada, lena, number=2, tasks=large - small)
-            print(
-                f"filled up to {large * comparisons.PAIRS:,} comparisons in "
-                f"{time.monotonic() - begin:.0f} s",
-                flush=True,
-            )
-            many = measure(server, "", large * comparisons.PAIRS)
+        few = measure(token, small * comparisons.PAIRS)
+        begin = time.monotonic()
+        comparisons.fill(project, ada, lena, number=2, tasks=large - small)
+        seconds = time.monotonic() - begin
+        print(f"filled up to {large * comparisons.PAIRS:,} comparisons in {seconds:.0f} s")
+        many = measure(token, large * comparisons.PAIRS)
     print(json.dumps(result(few, many)))
 
 

@@ -19,9 +19,8 @@ SAID_AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def ranking_of(key: int, labeler: str, judgment: Judgment, **said: object) -> ExportedRanking:
-    pairs = [
-        ExportedComparison(key * 100 + number, *pair)
-        for number, pair in enumerate(comparisons(judgment))
+    pairs: list[ExportedComparison] = [
+        (key * 100 + number, *pair) for number, pair in enumerate(comparisons(judgment))
     ]
     shown = [response for tier in judgment.tiers for response in tier][::-1]
     ranking = ExportedRanking(
