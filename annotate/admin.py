@@ -33,7 +33,7 @@ class ReadOnly(ModelAdmin):
 
 
 @admin.register(models.User)
-class PersonAdmin(UserAdmin, ModelAdmin):
+class PersonAdmin(UserAdmin[models.User], ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm

@@ -16,8 +16,8 @@ class KeptClient(RedisCacheClient):
         super().__init__(*args, **kwargs)
         self._kept: dict[int, redis.Redis] = {}
 
-    def get_client(self, key: str | None = None, *, write: bool = False) -> redis.Redis:
-        pool = self._get_connection_pool(write)
+    def get_client(self, key: Any = None, *, write: bool = False) -> redis.Redis:
+        pool = self._get_connection_pool(write)  # type: ignore[attr-defined]
         client = self._kept.get(id(pool))
         if client is None:
             client = self._kept[id(pool)] = redis.Redis(connection_pool=pool)

@@ -9,7 +9,7 @@ from annotate.dispatch import enqueue
 from annotate.services import generation, generation_store
 
 
-@shared_task(name="annotate.generate_round", soft_time_limit=None)
+@shared_task(name="annotate.generate_round")
 def generate_round(round_id: int) -> None:
     generation.generate_round(round_id=round_id)
 

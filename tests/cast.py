@@ -22,10 +22,11 @@ from annotate.models import (
     TaskState,
     User,
 )
+from annotate.queries.prompts import PromptFilter
 from annotate.services import rounds
+from annotate.services.claims import next_claim
 from annotate.services.prompts import import_prompts
 from annotate.services.queue import HeldTask
-from annotate.services.claims import next_claim
 from inference.models import ServedModel
 
 PASSWORD = "correct horse battery"
@@ -80,7 +81,7 @@ def make_round(
     round_ = rounds.create_round(
         project_id=project.pk,
         actor_id=owner.pk,
-        prompts=rounds.PromptFilter(),
+        prompts=PromptFilter(),
         k=k,
         overlap=overlap,
         sources=[rounds.Source(served_model_id=served_model().pk)],

@@ -10,7 +10,9 @@ from rest_framework.request import Request
 from annotate.models import User
 
 _FIELDS = [field.attname for field in User._meta.concrete_fields]
-_COLUMNS = ", ".join(connection.ops.quote_name(field.column) for field in User._meta.concrete_fields)
+_COLUMNS = ", ".join(
+    connection.ops.quote_name(field.column) for field in User._meta.concrete_fields
+)
 _BY_ID = f"SELECT {_COLUMNS} FROM {User._meta.db_table} WHERE id = %s"  # noqa: S608  (own names)
 
 

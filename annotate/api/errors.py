@@ -1,7 +1,7 @@
 """Every error leaves in one envelope that says what to do and whether trying again helps."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -27,7 +27,9 @@ _SENTENCES = {
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's hook: the response to an exception, or None to let it become a 500."""
     if isinstance(exc, Refusal):
-        return _envelope(exc.status, exc.error_code, exc.message, fields=exc.fields, **exc.facts)
+        return _envelope(
+            exc.status, exc.error_code, exc.message, fields=exc.fields, facts=exc.facts
+        )
     if isinstance(exc, Http404):
         exc = exceptions.NotFound()
     if isinstance(exc, PermissionDenied):
@@ -67,9 +69,10 @@ def _of_rest_framework(exc: exceptions.APIException) -> Response:
         retry=status == 429,
     )
     if isinstance(exc, exceptions.Throttled):
-        response["Retry-After"] = str(int(exc.wait or 1))
-    if isinstance(exc, exceptions.NotAuthenticated) and getattr(exc, "auth_header", ""):
-        response["WWW-Authenticate"] = str(getattr(exc, "auth_header", ""))
+        response["Retry-After"] = str(int(getattr(exc, "wait", None) or 1))
+    challenge = getattr(exc, "auth_header", None)
+    if challenge:
+        response["WWW-Authenticate"] = challenge
     return response
 
 
@@ -93,9 +96,15 @@ def _envelope(
     *,
     retry: bool = False,
     fields: dict[str, list[str]] | None = None,
-    **facts: int | str,
+    facts: Mapping[str, int | str] | None = None,
 ) -> Response:
-    error = {"code": code, "message": message, "retry": retry, "fields": fields or {}, **facts}
+    error = {
+        "code": code,
+        "message": message,
+        "retry": retry,
+        "fields": fields or {},
+        **(facts or {}),
+    }
     return Response({"error": error}, status=status)
 
 

@@ -29,7 +29,7 @@ class Demonstration(Shape):
 
 
 class UnacceptableMark(Shape):
-    label = serializers.CharField(max_length=1)
+    label = serializers.CharField(max_length=1)  # type: ignore[assignment]  # its own name
     reason = serializers.CharField(allow_blank=True, default="", max_length=2000)
 
 
@@ -59,7 +59,7 @@ class Submit(Shape):
 
 
 class Response_(Shape):
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # its own name
     text = serializers.CharField()
     cut_off = serializers.BooleanField(help_text="It reached the longest length allowed.")
 

@@ -106,7 +106,7 @@ class ImportView(ProjectView):
 
     @extend_schema(request=PromptsText, responses=ImportReportShape)
     def post(self, request: Request, slug: str) -> Response:
-        """Import prompts: {text, format}, or a form with `file` (.jsonl or .csv, 256 MB at most)."""
+        """Import prompts: {text, format}, or a form with `file` (.jsonl, .csv; 256 MB at most)."""
         access = self.access(request, slug, MANAGE)
         file = request.FILES.get("file")
         if file is not None:

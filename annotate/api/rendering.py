@@ -1,4 +1,4 @@
-"""JSON by orjson: the labeling requests spend more time on encoding than on anything else of DRF's."""
+"""JSON by orjson: the labeling requests would spend most of their time in a slower encoder."""
 
 from collections.abc import Mapping
 from typing import IO, Any

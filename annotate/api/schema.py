@@ -14,7 +14,7 @@ class NamedOperations(AutoSchema):
         return f"{self.method.lower()}{name}"
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "annotate.api.authentication.SessionAuthentication"
     name = "session"
 

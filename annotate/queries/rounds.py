@@ -92,7 +92,7 @@ def monitor(round_: Round) -> dict[str, Any]:
 
 
 def generation(round_: Round) -> dict[str, Any]:
-    """Tasks and completions so far, tokens a second over the last two minutes, what it waits for."""
+    """Tasks and completions so far, tokens a second of the last two minutes, what it waits for."""
     tasks = round_.tasks.aggregate(
         tasks=Count("pk"),
         ready=Count("pk", filter=Q(state=TaskState.READY)),
@@ -171,10 +171,10 @@ def labeling(round_: Round) -> dict[str, Any]:
 def _labelers(round_: Round) -> list[dict[str, Any]]:
     claims = Claim.objects.filter(task__round=round_).values("labeler__username")
     counts = claims.annotate(
-        rankings=Count("pk", filter=Q(state=ClaimState.RANKED)),
+        ranked=Count("pk", filter=Q(state=ClaimState.RANKED)),
         skips=Count("pk", filter=Q(state=ClaimState.SKIPPED)),
         flags=Count("pk", filter=Q(state=ClaimState.FLAGGED)),
-    ).order_by("-rankings", "labeler__username")[:ROWS]
+    ).order_by("-ranked", "labeler__username")[:ROWS]
     pace = dict(
         Ranking.objects.filter(round=round_, current=True)
         .values("labeler__username")
@@ -184,7 +184,7 @@ def _labelers(round_: Round) -> list[dict[str, Any]]:
     return [
         {
             "username": each["labeler__username"],
-            "rankings": each["rankings"],
+            "rankings": each["ranked"],
             "median_active_s": _seconds(pace.get(each["labeler__username"])),
             "skips": each["skips"],
             "flags": each["flags"],

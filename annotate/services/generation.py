@@ -66,7 +66,7 @@ async def _run(round_id: int, thread: ThreadPoolExecutor) -> None:
 
 
 class Writer:
-    """Keeps the replicas busy with tasks of one round, and a few more tasks waiting at their door."""
+    """Keeps the replicas busy with tasks of one round, and a few more waiting at their door."""
 
     def __init__(self, round_id: int, thread: ThreadPoolExecutor, completer: Completer) -> None:
         self._round_id = round_id

@@ -16,6 +16,8 @@ from psycopg.types.json import Jsonb
 from annotate.models import Demonstration
 from annotate.ranking import Pair
 
+AXES = 10  # the place of `axes` among the columns of Standing
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -115,7 +117,9 @@ def lock(*, claim_id: int, labeler_id: int, key: UUID) -> Standing | None:
     if row is None:
         return None
     # Django leaves JSON columns of raw statements undecoded.
-    return Standing(*row[:10], orjson.loads(row[10]), *row[11:])
+    columns = list(row)
+    columns[AXES] = orjson.loads(columns[AXES])
+    return Standing(*columns)
 
 
 def insert(

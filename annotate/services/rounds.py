@@ -126,7 +126,8 @@ def _make_tasks(round_: Round, prompts: PromptFilter) -> None:
     sql, parameters = chosen.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO annotate_task (round_id, prompt_id, position, required, state, failure)"
+            "INSERT INTO annotate_task"  # noqa: S608  (the inner statement is the ORM's own)
+            " (round_id, prompt_id, position, required, state, failure)"
             " SELECT %s, id, row_number() OVER (ORDER BY drawn) - 1, %s, 'pending', ''"
             "  FROM (SELECT id, md5(content_hash || %s) drawn"
             f"         FROM ({sql}) matching ORDER BY drawn LIMIT %s) sample",

@@ -1,4 +1,4 @@
-"""The cast: Ada administers, Lena and Luis label, Rita reviews, Vera views, Mallory is a stranger."""
+"""The cast: Ada administers, Lena and Luis label, Rita reviews, Vera views, Mallory is not in."""
 
 import pytest
 from rest_framework.test import APIClient

@@ -97,9 +97,7 @@ def main() -> None:
         prepare(options.labelers, options.tasks)
         with machine.jobs("worker", "beat"), machine.web() as site:
             port = int(site.url.rsplit(":", 1)[1])
-            figures = asyncio.run(
-                run(port, options.labelers, options.warm_up, options.seconds)
-            )
+            figures = asyncio.run(run(port, options.labelers, options.warm_up, options.seconds))
         check(figures)
     print(json.dumps(result(figures, options.seconds)))
 
