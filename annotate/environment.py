@@ -151,10 +151,10 @@ class Environment(BaseSettings):
         2, ge=1, le=256, description="Background jobs that run at the same time."
     )
     inference_concurrency: int = Field(
-        16,
+        32,
         ge=1,
-        le=1024,
-        description="Prompts that are sent to one replica at the same time.",
+        le=4096,
+        description="Completions that one replica is asked to write at the same time.",
     )
     generation_ahead: int = Field(
         200,

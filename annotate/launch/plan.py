@@ -15,6 +15,7 @@ from annotate.launch.child import Spec
 from inference import local
 
 PYTHON = sys.executable
+ROUNDS_AT_A_TIME = 8
 
 
 def log_of(env: Environment, name: str) -> Path:
@@ -75,8 +76,8 @@ def jobs(env: Environment) -> list[Spec]:
     celery = [PYTHON, "-m", "celery", "-A", "annotate.celery_app"]
     worker = [*celery, "worker", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
 
-    def of_queue(name: str, queue: str, concurrency: int) -> Spec:
-        which = ["-Q", queue, "-c", str(concurrency), "-n", f"{name}@%h"]
+    def of_queue(name: str, queue: str, concurrency: int, *more: str) -> Spec:
+        which = ["-Q", queue, "-c", str(concurrency), "-n", f"{name}@%h", *more]
         return Spec(
             name=name,
             commands=[[*worker, *which]],
@@ -95,7 +96,8 @@ def jobs(env: Environment) -> list[Spec]:
     )
     return [
         of_queue("worker", "default", env.worker_concurrency),
-        of_queue("generator", "generate", 2),
+        # A job of this queue waits for vLLM most of the time, and must hear of a shutdown: a thread.
+        of_queue("generator", "generate", ROUNDS_AT_A_TIME, "--pool", "threads"),
         beat,
     ]
 
