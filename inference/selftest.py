@@ -1,7 +1,8 @@
 """Does each served name answer in a mixed batch as it does alone?
 
-vLLM on the CPU answers base-model requests with an adapter as soon as a batch mixes the two, and
-says nothing. So greedy probes are asked one by one, then those of all names at once, and compared.
+In a batch that mixes the two, vLLM on the CPU answers base-model requests with whatever lies in
+its last place for adapters (measured: right while that is empty, wrong once as many adapters are
+loaded as --max-loras allows), and says nothing. So greedy probes are asked one by one, then those of all names at once, and compared.
 
 Texts are no measure: batching alone changes late tokens by rounding. Compared are the
 log-probabilities of the likeliest tokens at each position up to the first different token. With
@@ -87,8 +88,8 @@ def judge(name: str, alone: Readings, mixed: Readings) -> Verdict:
         return Verdict(
             False,
             f'In a batch with other models it answers like "{nearest}" instead of itself. '
-            "vLLM on the CPU does this when adapters are loaded. It is not used on this server; "
-            "serve it without adapters, or on a GPU.",
+            "vLLM on the CPU does this when all its places for adapters are taken. It is not used "
+            "on this server: start that with a --max-loras above the number of adapters.",
         )
     if moved:
         return Verdict(

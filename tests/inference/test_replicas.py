@@ -1,6 +1,7 @@
 """What the database says about replicas follows what the replicas do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -234,25 +235,25 @@ def test_the_same_configuration_again_changes_nothing(configured: FakeVllm) -> N
 
 
 def test_only_one_process_checks_at_a_time(configured: FakeVllm) -> None:
-    with another_session() as other:
-        _hold(other, "inference.check_replicas")
+    with held_elsewhere("inference.check_replicas"):
         assert check_replicas() == []
         assert not Replica.objects.exists()
     check_replicas()
-    with another_session() as other:
-        _hold(other, f"inference.selftest.{only().pk}")
+    with held_elsewhere(f"inference.selftest.{only().pk}"):
         assert not selftest_replica(only().pk)
     assert verdicts() == {"base": "pending"}
+    assert selftest_replica(only().pk)
 
 
-def another_session() -> psycopg.Connection[Any]:
+@contextmanager
+def held_elsewhere(lock: str) -> Iterator[None]:
+    """Another database session holds the lock."""
     parameters = connection.get_connection_params()
-    wanted = {"dbname", "user", "password", "host", "port"}
-    return psycopg.connect(**{key: parameters[key] for key in wanted & parameters.keys()})
-
-
-def _hold(other: psycopg.Connection[Any], name: str) -> None:
-    other.execute("SELECT pg_advisory_lock(%s)", [key_of(name)])
+    wanted = {"dbname", "user", "password", "host", "port"} & parameters.keys()
+    with psycopg.connect(**{key: parameters[key] for key in wanted}) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [key_of(lock)])
+        yield
+        other.execute("SELECT pg_advisory_unlock(%s)", [key_of(lock)])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,166 @@
+"""The real vLLM with the bundled model: what the scripted server only claims."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+from django.conf import settings
+from pytest_django.fixtures import Settings
+
+from annotate import environment
+from annotate.launch import plan
+from annotate.launch.child import Child
+from inference import queries
+from inference.client import ReplicaClient
+from inference.completions import CompletionRequest, CompletionResult, Endpoint, ModelCard, Sampling
+from inference.errors import InferenceError
+from inference.models import Replica, Serving
+from inference.replicas import check_replicas, selftest_replica
+from tests.services import ENV, serving
+
+pytestmark = [pytest.mark.vllm, pytest.mark.django_db, pytest.mark.timeout(600)]
+
+MAKE_ADAPTERS = """
+import sys, torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+for seed, folder in enumerate(sys.argv[2:]):
+    torch.manual_seed(seed)
+    base = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.bfloat16)
+    config = LoraConfig(r=8, target_modules="all-linear", init_lora_weights=False)
+    get_peft_model(base, config).save_pretrained(folder)
+"""
+
+
+@pytest.fixture
+def base(vllm: Child) -> str:
+    """The served name of the bundled model."""
+    return asyncio.run(_cards())[0].name
+
+
+@pytest.fixture
+def with_adapters(tmp_path: Path, settings: Settings) -> Iterator[None]:
+    """Another real vLLM, all of whose places for adapters are taken, as the only replica."""
+    port = environment.free_port()
+    plain = plan.vllm(ENV)
+    adapters = [tmp_path / "red", tmp_path / "blue"]
+    make = [sys.executable, "-c", MAKE_ADAPTERS, str(plan.model_folder(ENV))]
+    # The last occurrence of an option counts.
+    options = ["--port", str(port), "--enable-lora", "--max-loras", "2", "--max-lora-rank", "8"]
+    modules = [f"{folder.name}={folder}" for folder in adapters]
+    *unpack, serve = plain.commands
+    commands = [
+        *unpack,
+        [*make, *map(str, adapters)],
+        [*serve, *options, "--lora-modules", *modules],
+    ]
+    url = f"http://127.0.0.1:{port}"
+    settings.INFERENCE_URLS = [url]
+    with serving(replace(plain, commands=commands, probe=partial(healthy, url))):
+        yield
+
+
+def healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=3, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _unload(name: str) -> None:
+    url = f"{settings.INFERENCE_URLS[0]}/v1/unload_lora_adapter"
+    headers = {"Authorization": f"Bearer {settings.INFERENCE_API_KEY}"}
+    reply = httpx.post(url, json={"lora_name": name}, headers=headers, timeout=60, trust_env=False)
+    reply.raise_for_status()
+
+
+def client() -> ReplicaClient:
+    endpoint = Endpoint("local", settings.INFERENCE_URLS[0])
+    return ReplicaClient(endpoint, api_key=settings.INFERENCE_API_KEY)
+
+
+async def _cards() -> list[ModelCard]:
+    async with client() as replica:
+        return await replica.models()
+
+
+def ask(model: str, text: str, *, n: int = 1, max_tokens: int = 16) -> list[CompletionResult]:
+    messages = [{"role": "user", "content": text}]
+    request = CompletionRequest(model, messages, Sampling(0.8, 0.95, max_tokens), n)
+
+    async def run() -> list[CompletionResult]:
+        async with client() as replica:
+            return await replica.complete(request)
+
+    return asyncio.run(run())
+
+
+def check_and_test() -> Replica:
+    for replica_id in check_replicas():
+        selftest_replica(replica_id)
+    return Replica.objects.get(enabled=True)
+
+
+def test_completions_come_with_all_their_provenance(base: str) -> None:
+    results = ask(base, "Name three colours.", n=4)
+    assert len({result.text for result in results}) > 1
+    for result in results:
+        assert result.model == base
+        assert result.server.startswith("vllm-")
+        assert 1 <= result.tokens <= 16
+        assert result.logprob_sum < 0
+        assert result.prompt_tokens > 10
+
+
+def test_tokens_are_counted_as_the_completion_counts_them(base: str) -> None:
+    async def count() -> int:
+        async with client() as replica:
+            return len(await replica.tokenize(base, [{"role": "user", "content": "Hello"}]))
+
+    assert asyncio.run(count()) == ask(base, "Hello")[0].prompt_tokens
+
+
+@pytest.mark.parametrize("words", [5_000, 200_000])
+def test_a_prompt_over_the_context_is_refused_for_good(base: str, words: int) -> None:
+    with pytest.raises(InferenceError) as caught:
+        ask(base, "word " * words)
+    assert (caught.value.code, caught.value.permanent) == ("context_length", True)
+
+
+def test_an_unknown_name_is_told_from_a_wrong_address(base: str) -> None:
+    with pytest.raises(InferenceError) as caught:
+        ask("nobody", "Hello")
+    assert caught.value.code == "unknown_model"
+
+
+def test_a_healthy_server_passes_its_selftest(base: str) -> None:
+    replica = check_and_test()
+    assert (replica.state, replica.message) == ("ready", "")
+    assert replica.max_model_len == ENV.max_model_len
+    assert len(replica.chat_template_hash) == 64
+    assert [model.name for model in queries.available_models() if model.available] == [base]
+
+
+def test_the_base_is_refused_while_adapters_answer_for_it(with_adapters: None) -> None:
+    """vLLM on the CPU answers base rows with an adapter in mixed batches, and says nothing."""
+    base = asyncio.run(_cards())[0].name
+    replica = check_and_test()
+    found = {s.served_model.name: s for s in Serving.objects.select_related("served_model")}
+    assert {name: serving.selftest for name, serving in found.items()} == {
+        base: "failed",
+        "red": "passed",
+        "blue": "passed",
+    }
+    assert "instead of itself" in found[base].detail
+    assert replica.state == "ready"
+    assert queries.ready_endpoints()[0].models == {"red", "blue"}
+    assert ask("red", "Hello")[0].model == "red"
+    _unload("red")
+    _unload("blue")
+    assert check_and_test().message == ""
+    assert queries.ready_endpoints()[0].models == {base}
