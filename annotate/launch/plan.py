@@ -96,7 +96,7 @@ def jobs(env: Environment) -> list[Spec]:
     )
     return [
         of_queue("worker", "default", env.worker_concurrency),
-        # A job of this queue waits for vLLM most of the time, and must hear of a shutdown: a thread.
+        # Such a job mostly waits for vLLM, and must hear of a shutdown: a thread.
         of_queue("generator", "generate", ROUNDS_AT_A_TIME, "--pool", "threads"),
         beat,
     ]
