@@ -2,7 +2,8 @@
 
 In a batch that mixes the two, vLLM on the CPU answers base-model requests with whatever lies in
 its last place for adapters (measured: right while that is empty, wrong once as many adapters are
-loaded as --max-loras allows), and says nothing. So greedy probes are asked one by one, then those of all names at once, and compared.
+loaded as --max-loras allows), and says nothing. So greedy probes are asked one by one, then those
+of all names at once, and compared.
 
 Texts are no measure: batching alone changes late tokens by rounding. Compared are the
 log-probabilities of the likeliest tokens at each position up to the first different token. With
