@@ -52,7 +52,8 @@ class _Sink:
 def stream_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[bytes]:
     """Yield a Parquet file in pieces, each table as a row group. No table makes an empty file.
 
-    Text columns of the tables may be dictionaries: they are written as such, once a row group, and
+    When reading the tables fails, the end of the file is not handed over, so that nothing can open
+    the rest of it. Text columns of the tables may be dictionaries: they are written as such, once a row group, and
     read back as plain text.
     """
     sink = _Sink()

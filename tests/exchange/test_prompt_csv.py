@@ -40,7 +40,7 @@ def test_columns_in_any_order() -> None:
 @given(st.lists(CELLS, min_size=1, max_size=5), st.sampled_from(["\n", "\r\n"]))
 def test_what_csv_writes_is_read_verbatim_with_its_line(texts: list[str], end: str) -> None:
     file = io.StringIO(newline="")
-    csv.writer(file, lineterminator=end).writerows(
+    csv.writer(file, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(
         [["prompt", "id"], *([text, "x"] for text in texts)]
     )
     lines, line = [], 2
