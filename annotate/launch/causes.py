@@ -9,7 +9,11 @@ TAIL = 64 * 1024  # bytes of the log that are looked at
 # The first that matches explains the rest of the log.
 KNOWN = [
     (r"No space left on device", "the disk is full: free some space"),
-    (r"Too many open files", "too many files are open: raise the limit with `ulimit -n 65536`"),
+    # Not where vLLM quotes it to warn of a low limit.
+    (
+        r"(?<!`OSError: \[Errno 24\] )Too many open files",
+        "too many files are open: raise the limit with `ulimit -n 65536`",
+    ),
     (
         r"(\S+\.so\S*): cannot open shared object file",
         "the system library {0} is missing: install it with the system's package manager",
@@ -20,9 +24,10 @@ KNOWN = [
     ),
     (r"Address already in use", "its address is taken by another program: stop that one"),
     (
-        r"(?:Cannot|cannot|can't) allocate memory|MemoryError|out of memory|OutOfMemory",
+        r"(?:Cannot|cannot|can't) allocate memory|MemoryError|CUDA out of memory",
         "there is not enough memory: close other programs, or set a smaller INFERENCE_CACHE_GB",
     ),
+    (r"EngineDeadError|Engine core .* died", "its engine was ended from outside or crashed"),
     (
         r"pre-existing shared memory block .* is still in use",
         "the server before it is still ending",

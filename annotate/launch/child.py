@@ -96,6 +96,7 @@ class Child:
             code = self.process.poll()
             if code == 0 and self._command + 1 < len(self.spec.commands):
                 self._command += 1
+                self._report(f"{self.spec.name} is prepared after {now - self._since:.1f} s")
                 self._spawn()
             elif code is not None:
                 self._crashed(code)
