@@ -13,8 +13,8 @@ it("counts thirty seconds of a long pause at most", () => {
   expect(time.read(600_000)).toBe(30_000);
   time.touch(600_000);
   expect(time.read(601_000)).toBe(31_000);
-  expect(time.isIdle(601_000)).toBe(false);
-  expect(time.isIdle(700_000)).toBe(true);
+  expect(time.isActive(601_000, 60_000)).toBe(true);
+  expect(time.isActive(700_000, 60_000)).toBe(false);
 });
 it("does not count while the page is hidden", () => {
   const time = new ActiveTime(500);

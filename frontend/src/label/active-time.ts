@@ -26,7 +26,8 @@ export class ActiveTime {
     return this.total + (this.last === null ? 0 : Math.min(now - this.last, IDLE_AFTER_MS));
   }
 
-  isIdle(now: number): boolean {
-    return this.last === null || now - this.last > IDLE_AFTER_MS;
+  /** Whether anything was done (on a visible page) within the last `withinMs`. */
+  isActive(now: number, withinMs: number): boolean {
+    return this.last !== null && now - this.last <= withinMs;
   }
 }

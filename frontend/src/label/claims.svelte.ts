@@ -100,13 +100,14 @@ export class Claims {
     return new Held(claim, this.judging, this.user);
   }
 
-  /** Renews what is held, as long as `isWorking` says that somebody works. */
-  renewWhile(isWorking: () => boolean): void {
-    const everyMs = Math.max(10_000, ((this.current?.claim.lease_seconds ?? 600) * 1000) / 3);
+  /** Renews what is held three times a lease, as long as somebody works. */
+  renewWhileWorking(leaseSeconds: number): void {
+    const everyMs = Math.max(5_000, (leaseSeconds * 1000) / 3);
     clearTimeout(this.renewTimer);
     this.renewTimer = setTimeout(() => {
-      if (isWorking()) for (const held of this.all) void this.renew(held);
-      this.renewWhile(isWorking);
+      const working = !document.hidden && this.current?.sheet.time.isActive(Date.now(), everyMs);
+      if (working) for (const held of this.all) void this.renew(held);
+      this.renewWhileWorking(leaseSeconds);
     }, everyMs);
   }
 
@@ -115,7 +116,7 @@ export class Claims {
     this.stop();
     for (const held of this.all) {
       letGo(held.claim.id);
-      if (held.sheet.touched) void held.draft.flush(true);
+      if (held.sheet.touched) held.draft.leave();
       else if (!held.lost) void releaseClaim(held.claim.id).catch(ignoreWhileLeaving);
     }
     this.current = this.current?.sheet.touched ? this.current : null;
@@ -123,9 +124,13 @@ export class Claims {
   }
 
   /** The browser showed a kept page again ("back"). */
-  resume(): void {
+  resume(leaseSeconds: number): void {
     this.stopped = false;
-    for (const held of this.all) holdInThisTab(held.claim.id);
+    this.renewWhileWorking(leaseSeconds);
+    for (const held of this.all) {
+      holdInThisTab(held.claim.id);
+      held.draft.resume();
+    }
     void this.fill();
   }
 

@@ -53,6 +53,17 @@ export class DraftKeeper {
     clearTimeout(this.timer);
   }
 
+  /** The page is being left: one last try, and no more. */
+  leave(): void {
+    void this.flush(true);
+    this.stop();
+  }
+
+  /** The page came back. */
+  resume(): void {
+    this.stopped = false;
+  }
+
   discard(): void {
     this.stop();
     localStorage.removeItem(nameOf(this.user, this.claim));

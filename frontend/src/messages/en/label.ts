@@ -148,12 +148,12 @@ export default {
   "label.keys.keys": "these keys",
   "label.keys.shift": "With six or more responses, F and G are their letters: hold Shift for flag and guidelines.",
 
-  "label.empty.waiting_for_completions": "The next responses are being written",
-  "label.empty.all_claimed": "Others hold what is left",
+  "label.empty.waiting_for_completions": "In a moment",
+  "label.empty.all_claimed": "Nothing free right now",
   "label.empty.all_done": "All done",
-  "label.empty.no_round": "No round is open",
-  "label.empty.paused": "The round is paused",
-  "label.empty.model_loading": "The model is loading",
+  "label.empty.no_round": "Nothing to rank yet",
+  "label.empty.paused": "A pause",
+  "label.empty.model_loading": "Starting up",
   "label.empty.other": "No task right now",
   "label.empty.watch": "This page looks again every few seconds; a new task appears by itself.",
 
