@@ -56,8 +56,9 @@ def start(env: Environment, supervisor: Supervisor) -> None:
     for warning in checks.external(env):
         terminal.say(warning)
     if env.embeds_postgres:
-        with terminal.step("PostgreSQL's data folder"):
-            postgres.prepare(env.var_dir / "postgres", env.run_dir / "postgres")
+        if not (env.var_dir / "postgres").exists():
+            terminal.say("First start: making PostgreSQL's data folder")
+        postgres.prepare(env.var_dir / "postgres", env.run_dir / "postgres")
     supervisor.until_ready(*[supervisor.add(spec) for spec in plan.stores(env)])
     if env.embeds_postgres:
         postgres.ensure_database(env.run_dir / "postgres", "prefloop")
