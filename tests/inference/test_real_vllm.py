@@ -61,7 +61,13 @@ def with_adapters(tmp_path: Path, settings: Settings) -> Iterator[None]:
     ]
     url = f"http://127.0.0.1:{port}"
     settings.INFERENCE_URLS = [url]
-    with serving(replace(plain, commands=commands, probe=partial(healthy, url))):
+    spec = replace(
+        plain,
+        commands=commands,
+        environment={**plain.environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"},
+        probe=partial(healthy, url),
+    )
+    with serving(spec):
         yield
 
 
