@@ -2,7 +2,8 @@ import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
-const backend = process.env.PREFLOOP_BACKEND ?? "http://127.0.0.1:8000";
+// The host stays the one that the browser asked for: Django compares it with the origin of a POST.
+const backend = { target: process.env.PREFLOOP_BACKEND ?? "http://127.0.0.1:8000", changeOrigin: false };
 
 export default defineConfig(({ command }) => ({
   plugins: [svelte()],

@@ -4,7 +4,7 @@ import type { Page, ProjectDetail, Role } from "./types";
 
 export const projectPath = (slug: string) => `/api/projects/${encodeURIComponent(slug)}`;
 
-export const listProjects = (cursor: string | null) => get<Page<ProjectSummary>>("/api/projects", { cursor });
+export const listProjects = async () => (await get<{ results: ProjectSummary[] }>("/api/projects")).results;
 
 export const getProject = (slug: string) => get<ProjectDetail>(projectPath(slug));
 
@@ -20,8 +20,8 @@ function settingsOf({ slug: _fixed, judging, ...values }: ProjectValues) {
   return { ...values, ...judging };
 }
 
-export const listMembers = (slug: string, cursor: string | null = null) =>
-  get<Page<Member>>(`${projectPath(slug)}/members`, { cursor });
+export const listMembers = async (slug: string) =>
+  (await get<{ results: Member[] }>(`${projectPath(slug)}/members`)).results;
 
 export const addMember = (slug: string, username: string, role: Role) =>
   post<Member>(`${projectPath(slug)}/members`, { username, role });
