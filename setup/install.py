@@ -5,6 +5,7 @@ the lock is installed already.
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -30,6 +31,9 @@ def main() -> None:
             f"Python 3.11 is needed, {sys.executable} is {found}: install Python 3.11 and name it "
             "with `make run PYTHON=/path/to/python3.11`"
         )
+    for module in ("ssl", "venv", "ctypes"):
+        if importlib.util.find_spec(f"_{module}" if module != "venv" else module) is None:
+            raise Failed(f"{sys.executable} lacks the module {module}: install a whole Python 3.11")
     kind = "gpu" if has_gpu() else "cpu"
     lock = CHECKOUT / "requirements" / f"{kind}.lock"
     wanted = {
