@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-CHUNK_BYTES = 1 << 17
+CHUNK_BYTES = 1 << 18
 
 BROKEN_OFF = (
     b"\nAn error on the server broke this export off here: it is incomplete. Export it again.\n"

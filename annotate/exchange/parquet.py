@@ -53,8 +53,8 @@ def stream_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[byt
     """Yield a Parquet file in pieces, each table as a row group. No table makes an empty file.
 
     When reading the tables fails, the end of the file is not handed over, so that nothing can open
-    the rest of it. Text columns of the tables may be dictionaries: they are written as such, once a row group, and
-    read back as plain text.
+    the rest of it. Text columns of the tables may be dictionaries: they are written as such, once
+    a row group, and read back as plain text.
     """
     sink = _Sink()
     with pq.ParquetWriter(

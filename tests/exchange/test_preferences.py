@@ -117,8 +117,8 @@ def test_memory_is_flat(export: Export, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_json_lines_come_in_chunks_worth_sending() -> None:
     sizes = [len(chunk) for chunk in jsonl_preferences(many(2000))]
-    assert min(sizes[:-1]) >= 1 << 17
-    assert max(sizes) < 1 << 18
+    assert min(sizes[:-1]) >= 1 << 18
+    assert max(sizes) < 1 << 19
 
 
 @pytest.mark.parametrize("format", ["json", "parquet"])
