@@ -86,7 +86,7 @@ export function latestDraft(user: number, claim: number, fromServer: unknown): u
   return savedMs(onDevice) >= savedMs(fromServer) ? onDevice : fromServer;
 }
 
-export function storeOnDevice(user: number, claim: number, draft: DraftBody): void {
+function storeOnDevice(user: number, claim: number, draft: DraftBody): void {
   try {
     localStorage.setItem(nameOf(user, claim), JSON.stringify(draft));
   } catch (thrown) {

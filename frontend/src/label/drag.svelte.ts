@@ -88,7 +88,7 @@ function targetAt(x: number, y: number): string | null {
   return document.elementFromPoint(x, y)?.closest<HTMLElement>("[data-drop]")?.dataset.drop ?? null;
 }
 
-export function placeOf(drop: string): Place | null {
+function placeOf(drop: string): Place | null {
   const [kind, index] = drop.split(":");
   if (kind === "tier" || kind === "gap") return { kind, index: Number(index) };
   return kind === "unacceptable" || kind === "unranked" ? { kind } : null;

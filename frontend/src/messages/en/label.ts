@@ -74,7 +74,6 @@ export default {
   "label.provenance": "{model} · temperature {temperature} · {n} tokens",
 
   "label.tiers": "Your ranking, best first",
-  "label.tiers.best": "Best",
   "label.tiers.toRank": "To rank",
   "label.tiers.start": "Press letters in order of preference, or drag them here",
   "label.tiers.startTouch": "Tap “Rank” on the best response, then on the next",
@@ -111,7 +110,6 @@ export default {
   "label.answer.discarded": "The better answer was discarded.",
   "label.answer.restore": "Restore",
   "label.rating": "{axis} of response {label}",
-  "label.rating.clear": "Clear",
 
   "label.skip.title": "Skip this task",
   "label.skip.text": "It goes to someone else and does not come back to you.",
@@ -172,8 +170,7 @@ export default {
   "label.outbox.kind.revision": "Changed ranking",
   "label.outbox.kind.skip": "Skip",
   "label.outbox.kind.flag": "Flag",
-  "label.outbox.refused": "A {kind} was not accepted: {why}",
-  "label.outbox.look": "Look",
+  "label.outbox.refused": "{kind} not accepted: {why}",
   "label.replace.title": "You ranked this task already",
   "label.replace.text": "Another tab or device sent a ranking of this task. Replace it with the one you just made? The earlier one stays in the history.",
   "label.replace.keep": "Keep the earlier one",
@@ -200,6 +197,4 @@ export default {
   "label.ranking.by": "by {name}",
   "label.ranking.revision": "Revision {n}",
   "label.ranking.activeTime": "Active time {time}",
-  "label.ranking.noRationale": "None given",
-  "label.ranking.fixed": "The round is closed: this ranking is final.",
 };

@@ -52,7 +52,6 @@ export default {
   "table.more": "Show more",
   "table.loading": "Loading rows",
   "table.count": { one: "{n} row", other: "{n} rows" },
-  "field.required": "required",
   "field.optional": "optional",
   "time.utc": "{time} UTC",
   "duration.seconds": "{n} s",
