@@ -340,7 +340,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Import prompts: {text, format}, or a form with `file` (.jsonl or .csv, 256 MB at most). */
+        /** @description Import prompts: {text, format}, or a form with `file` (.jsonl, .csv; 256 MB at most). */
         post: operations["postImport"];
         delete?: never;
         options?: never;
