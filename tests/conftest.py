@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from django.core.management import call_command
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from annotate.launch.child import Child
@@ -66,6 +67,7 @@ def beat(django_db_setup: None) -> Iterator[Child]:
 @pytest.fixture(scope="session")
 def site(django_db_setup: None) -> Iterator[Site]:
     """The web server as in production, on the test database."""
+    call_command("collectstatic", interactive=False, verbosity=0)
     with services.web_server() as running:
         yield running
 

@@ -18,8 +18,18 @@ def main(report: Path) -> None:
     call_command("check")
     call_command("migrate", interactive=False)
     call_command("collectstatic", interactive=False, verbosity=0)
+    _expect_inference()
     with os.fdopen(os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         call_command("load_example", stdout=file)
+
+
+def _expect_inference() -> None:
+    """Say "loading" of a server that is about to start, where the last run left "down"."""
+    from django.conf import settings
+
+    from inference.replicas import sync_replicas
+
+    sync_replicas(settings.INFERENCE_URLS, starting=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,45 @@
+"""What the README says is true: every setting, every command, every file and benchmark."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from annotate import environment
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+BENCHMARKS = sorted(
+    path.stem
+    for path in (ROOT / "tests" / "benchmarks").glob("*.py")
+    if 'if __name__ == "__main__"' in path.read_text()
+)
+
+
+def test_every_setting_is_in_the_table() -> None:
+    between = re.search(r"<!-- settings:.*?-->\n(.*?)<!-- /settings -->", README, re.DOTALL)
+    assert between is not None
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", between[1], re.MULTILINE)
+    said = [(name, default.strip("`"), meaning) for name, default, meaning in rows]
+    assert said == environment.variables()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z]+)", README))))
+def test_every_make_command_exists(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(((?!http)[^)#]+)\)", README))
+def test_every_linked_file_exists(target: str) -> None:
+    assert (ROOT / target).is_file()
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_has_its_figures(name: str) -> None:
+    assert f"`{name}`" in README
+
+
+def test_every_named_path_exists() -> None:
+    named = set(re.findall(r"`([a-z]+/[\w/.]*)`", README))
+    assert {path for path in named if not (ROOT / path).exists()} - {".venv/bin/python"} == set()
