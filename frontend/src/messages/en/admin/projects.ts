@@ -21,6 +21,7 @@ export default {
   "admin.filter.allRounds": "All rounds",
   "admin.filter.allLabelers": "All labelers",
   "admin.filter.noneText": "Nothing fits these filters. Clear them to see everything.",
+  "admin.confirm.back": "Go back",
   "admin.unsaved.leave": "There are changes that are not saved. Leave without saving them?",
 
   "admin.projects.title": "Projects",

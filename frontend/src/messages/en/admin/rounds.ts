@@ -36,7 +36,7 @@ export default {
   "admin.wizard.modelsText": "Mix models and temperatures to get responses that differ. Labelers never see which one wrote what.",
   "admin.wizard.modelWaiting": "No model answers right now. You can start the round anyway; writing begins when one is ready.",
   "admin.wizard.noModel": "No inference server has named a model yet. This page looks again every few seconds.",
-  "admin.wizard.notNow": "not available now",
+  "admin.wizard.notNow": "not ready",
   "admin.wizard.model": "Model",
   "admin.wizard.source": "Model {n}",
   "admin.wizard.sourceAdd": "Add a model or another temperature",
@@ -95,6 +95,7 @@ export default {
 
   "admin.monitor.draft": "Nothing happens yet. Start the round to have the responses written.",
   "admin.monitor.writing": { one: "Responses to {n} prompt are being written. Labeling begins with the first that is complete.", other: "Responses to {n} prompts are being written. Labeling begins with the first that is complete." },
+  "admin.monitor.waiting": { one: "Responses to {n} prompt are waiting to be written.", other: "Responses to {n} prompts are waiting to be written." },
   "admin.monitor.both": { one: "Responses are being written; {n} of {of} prompts can be ranked already.", other: "Responses are being written; {n} of {of} prompts can be ranked already." },
   "admin.monitor.labeling": { one: "All responses are there. {n} ranking is left.", other: "All responses are there. {n} rankings are left." },
   "admin.monitor.allDone": "Everything is ranked. Close the round to make the rankings final, or export them now.",
