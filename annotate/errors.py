@@ -6,8 +6,8 @@ from typing import ClassVar
 class Refusal(Exception):
     """A request that the domain does not allow.
 
-    `message` says what to do next; `fields` names the inputs at fault; `facts` are further
-    machine-readable members of the error body.
+    `message` says what to do next; `retry` whether the same request may succeed later; `fields`
+    names the inputs at fault; `facts` are further machine-readable members of the error body.
     """
 
     code: ClassVar[str] = "refused"
@@ -18,12 +18,14 @@ class Refusal(Exception):
         message: str,
         *,
         code: str | None = None,
+        retry: bool = False,
         fields: dict[str, list[str]] | None = None,
         **facts: int | str,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.error_code = code or self.code
+        self.retry = retry
         self.fields = fields or {}
         self.facts = facts
 

@@ -28,7 +28,13 @@ def _written(directives: dict[str, str]) -> str:
     return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
-SITE_POLICY = _written({**_BASE, "require-trusted-types-for": "'script'"})
+SITE_POLICY = _written(
+    {
+        **_BASE,
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "svelte-trusted-html dompurify",  # who may make markup of a string
+    }
+)
 ADMIN_POLICY = _written(
     {
         **_BASE,

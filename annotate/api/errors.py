@@ -28,7 +28,12 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     """DRF's hook: the response to an exception, or None to let it become a 500."""
     if isinstance(exc, Refusal):
         return _envelope(
-            exc.status, exc.error_code, exc.message, fields=exc.fields, facts=exc.facts
+            exc.status,
+            exc.error_code,
+            exc.message,
+            retry=exc.retry,
+            fields=exc.fields,
+            facts=exc.facts,
         )
     if isinstance(exc, Http404):
         exc = exceptions.NotFound()

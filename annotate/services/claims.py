@@ -70,7 +70,7 @@ def _take(
             )
         except IntegrityError:
             continue  # The same labeler took this task through another tab: look again.
-    raise Conflict("You are claiming tasks from several tabs at once. Try again.", retry="true")
+    raise Conflict("You are claiming tasks from several tabs at once. Try again.", retry=True)
 
 
 def claim_of(claim_id: int, labeler_id: int, *, lock: bool = False) -> Claim:

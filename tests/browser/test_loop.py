@@ -119,7 +119,7 @@ def trigger_round(ada: Page) -> None:
 
 
 def rank_with_a_tie_a_mark_and_an_undo(lena: Workbench) -> list[Judged]:
-    """Four tasks; the first is undone and ranked otherwise, the last has an unacceptable response."""
+    """Four tasks; the first is undone and ranked anew, the last has an unacceptable response."""
     said = []
     lena.wait_for_task()
     lena.show_raw()
