@@ -15,7 +15,7 @@ from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 from django.conf import settings
-from django.db import connection
+from django.db import connections
 
 from annotate.services import generation_store as store
 from annotate.services.generation_store import Order, TaskOrder
@@ -57,7 +57,7 @@ def generate_round(*, round_id: int) -> None:
             if thread.submit(store.lock, round_id).result():
                 asyncio.run(_run(round_id, thread))
         finally:
-            thread.submit(connection.close).result()
+            thread.submit(connections.close_all).result()
 
 
 async def _run(round_id: int, thread: ThreadPoolExecutor) -> None:
