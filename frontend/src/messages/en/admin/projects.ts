@@ -116,7 +116,7 @@ export default {
   "admin.steps.another": "Another round",
   "admin.steps.label": "Rank responses",
   "admin.steps.labelText": "Labelers rank in the browser. Add them under Members.",
-  "admin.steps.labelLeft": { one: "{n} ranking is left in the running round.", other: "{n} rankings are left in the running round." },
+  "admin.steps.labelLeft": { one: "{n} ranking is left to make.", other: "{n} rankings are left to make." },
   "admin.steps.labelDone": { one: "{n} ranking was made.", other: "{n} rankings were made." },
   "admin.steps.export": "Export the dataset",
   "admin.steps.exportText": "Comparisons and rankings as JSONL or Parquet, ready for training.",
