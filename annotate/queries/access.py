@@ -50,6 +50,12 @@ def project_for(user: User, slug: str, roles: frozenset[Role] = SEE) -> Access:
     return access
 
 
+def labels_in(user: User, project_id: int) -> bool:
+    """Whether the user labels in the project at present."""
+    member = Membership.objects.filter(project_id=project_id, user=user, role__in=LABEL)
+    return user.is_superuser or member.exists()
+
+
 def require(role: Role | str, roles: frozenset[Role]) -> None:
     """Refuse a role that is not among `roles`."""
     if role not in roles:

@@ -8,8 +8,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotate.errors import AlreadyRanked, ClaimLost, Conflict, Invalid, NotFound
-from annotate.models import SPENT_STATES, Claim, ClaimState, Draft, FlagKind, Membership, Slot
-from annotate.queries.access import LABEL, require
+from annotate.models import SPENT_STATES, Claim, ClaimState, Draft, FlagKind, Slot
+from annotate.queries.access import LABEL, labels_in, require
 from annotate.services import audit, queue
 
 MAX_LIVE_CLAIMS = 8
@@ -75,18 +75,13 @@ def _take(
 
 def claim_of(claim_id: int, labeler_id: int, *, lock: bool = False) -> Claim:
     """A labeler's own claim in a project that they still label in, or NotFound."""
-    claims = Claim.objects.select_related("project", "task__round")
+    claims = Claim.objects.select_related("project", "task__round", "labeler")
     if lock:
         # The slot before the claim, in the order in which the queue takes them.
         list(Slot.objects.select_for_update().filter(claim_id=claim_id))
         claims = claims.select_for_update(of=("self",))
     claim = claims.filter(pk=claim_id, labeler_id=labeler_id).first()
-    if claim is None:
-        raise NotFound
-    member = Membership.objects.filter(
-        project_id=claim.project_id, user_id=labeler_id, role__in=LABEL
-    )
-    if not (member.exists() or claim.labeler.is_superuser):
+    if claim is None or not labels_in(claim.labeler, claim.project_id):
         raise NotFound
     return claim
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from annotate.errors import AlreadyRanked, Conflict, Invalid, NotFound, RoundClosed
 from annotate.letters import LETTERS, in_letters
 from annotate.models import Claim, ClaimState, Comparison, Draft, Ranking, Slot
+from annotate.queries.access import labels_in
 from annotate.ranking import InvalidJudgment, Judgment, Pair, check, comparisons
 from annotate.services import audit, ranking_rows
 from annotate.services.ranking_rows import Standing
@@ -221,12 +222,12 @@ def _ratings(standing: Standing, said: Said, place: Mapping[str, int]) -> dict[s
 
 def _own(ranking_id: int, labeler_id: int) -> Ranking:
     ranking = (
-        Ranking.objects.select_related("claim", "round", "project")
+        Ranking.objects.select_related("claim", "round", "project", "labeler")
         .select_for_update(of=("self",))
-        .filter(pk=ranking_id, labeler_id=labeler_id, project__memberships__user_id=labeler_id)
+        .filter(pk=ranking_id, labeler_id=labeler_id)
         .first()
     )
-    if ranking is None:
+    if ranking is None or not labels_in(ranking.labeler, ranking.project_id):
         raise NotFound
     return ranking
 
