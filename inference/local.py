@@ -1,6 +1,7 @@
 """The local vLLM: how it is started, and how one sees that it serves."""
 
 import importlib.util
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 
 START_WITHIN = 1800.0  # seconds; a large model is downloaded and compiled in this time
+HOPELESS = "EngineCore failed to start"  # in its log; the server then hangs
 UNHEALTHY_FOR = 120.0  # seconds without an answer before it is started again
 
 
@@ -32,8 +34,10 @@ class LocalServer:
         bounds = ["--max-model-len", str(self.max_model_len)]
         # No --enable-lora while no adapter exists: on a CPU it costs the base model more than
         # half of its speed (8 requests at once: 70 tokens/s instead of 133 to 190).
+        # Without a compiler, the model's code cannot be compiled: slower, but it serves.
+        plain = [] if on_gpu() or has_compiler() else ["--enforce-eager"]
         quiet = ["--disable-uvicorn-access-log", "--no-enable-log-requests"]
-        return [*server, *listen, *model, *bounds, *quiet]
+        return [*server, *listen, *model, *bounds, *plain, *quiet]
 
     def environment(self) -> Mapping[str, str]:
         """Variables for the server. The key goes here because others can read a command line."""
@@ -59,6 +63,11 @@ class LocalServer:
 
 def on_gpu() -> bool:
     return shutil.which("nvidia-smi") is not None and importlib.util.find_spec("vllm") is not None
+
+
+def has_compiler() -> bool:
+    """Whether PyTorch finds a C++ compiler, which the CPU build needs to compile a model."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
 
 
 def bundled_gguf() -> Path:

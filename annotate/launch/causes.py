@@ -22,6 +22,10 @@ KNOWN = [
         r"No module named '((?!annotate|inference|training)[^']+)'",
         "the Python package {0} is missing: remove the folder .venv and run `make run` again",
     ),
+    (
+        r"No working C\+\+ compiler",
+        "a C++ compiler is missing: install g++",
+    ),
     (r"Address already in use", "its address is taken by another program: stop that one"),
     (
         r"(?:Cannot|cannot|can't) allocate memory|MemoryError|CUDA out of memory",

@@ -35,6 +35,7 @@ class Spec:
     probe: Probe | None = None  # answers whether it serves; none: it serves when it stays alive
     probe_every: float = 0.2
     start_within: float = 60.0
+    hopeless: str = ""  # what the log says when it lives on after a start that failed
     unhealthy_for: float | None = None  # restart when it lives but does not serve for so long
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 15.0
@@ -102,6 +103,9 @@ class Child:
                 self._crashed(code)
             elif self._serves(now):
                 self._is_ready(now)
+            elif self._is_hopeless(now):
+                self.kill()
+                self._crashed(self.process.wait())
             else:
                 self._end_if_stuck(now)
 
@@ -127,6 +131,11 @@ class Child:
             self._since = now
         elif now - self._since > STABLE_AFTER:
             self.failures = 0
+
+    def _is_hopeless(self, now: float) -> bool:
+        if not self.spec.hopeless or self.state is State.READY or self._probed_at != now:
+            return False
+        return self.spec.hopeless in causes.tail(self.spec.log, self._log_start)
 
     def _end_if_stuck(self, now: float) -> None:
         last_good = self._since if self.state is State.STARTING else self._served_at

@@ -125,6 +125,7 @@ def vllm(env: Environment) -> Spec:
         probe=server.answers,
         probe_every=1.0,
         start_within=local.START_WITHIN,
+        hopeless=local.HOPELESS,
         unhealthy_for=local.UNHEALTHY_FOR,
         stop_within=20,
         stop_order=3,

@@ -76,8 +76,8 @@ class Supervisor:
             raise Refusal(f"{name} {child.why(code)}")
 
     def watch(self) -> None:
-        """Until someone asks to stop."""
-        while not self.asked_to_stop:
+        """Until someone asks to stop or closes the terminal."""
+        while not (self.asked_to_stop or self.terminal.hung_up()):
             self._tick()
             time.sleep(STEADY_TICK)
 

@@ -1,6 +1,7 @@
 """What the person in front of `make run` reads: one line for each thing that happens."""
 
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ class Terminal:
     def __init__(self, log: Path | None = None) -> None:
         self.started = time.monotonic()
         self._log = log
+        self._is_terminal = sys.stdout.isatty()
         self._gone = False  # the terminal was closed: go on and stop in order
 
     def say(self, text: str) -> None:
@@ -30,6 +32,15 @@ class Terminal:
             print(line, file=sys.stdout, flush=True)
         except OSError:
             self._gone = True
+
+    def hung_up(self) -> bool:
+        """Whether the terminal was closed; make does not pass that signal on."""
+        if self._is_terminal:
+            try:
+                termios.tcgetattr(sys.stdout)
+            except (OSError, termios.error):
+                self._gone = True
+        return self._gone
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:

@@ -176,6 +176,19 @@ def test_a_process_that_lives_but_does_not_answer_is_restarted(
     assert "has not answered for 0 s" in said[1]
 
 
+def test_a_start_that_failed_is_not_waited_for(make: Make, said: list[str]) -> None:
+    one = make(
+        f"print('engine failed to start', flush=True)\n{SERVE}",
+        probe=lambda: False,
+        probe_every=0.02,
+        hopeless="engine failed to start",
+    )
+
+    until(lambda: one.failures == 1, one)
+
+    assert "toy was ended by SIGKILL" in said[0]
+
+
 def test_its_log_is_bounded(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children, "LOG_LIMIT", 10_000)
     one = make("while True: print('x' * 99)")
