@@ -305,7 +305,7 @@ def read() -> Environment:
     Raises BadEnvironment (a SystemExit) with one line for each variable that cannot be used.
     """
     try:
-        return Environment()  # type: ignore[call-arg]  # every field has a default
+        return Environment()
     except ValidationError as error:
         raise BadEnvironment(_explain(error)) from None
 

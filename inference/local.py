@@ -34,8 +34,7 @@ class LocalServer:
         bounds = ["--max-model-len", str(self.max_model_len)]
         # No --enable-lora while no adapter exists: on a CPU it costs the base model more than
         # half of its speed (8 requests at once: 70 tokens/s instead of 133 to 190).
-        # Without a compiler, the model's code cannot be compiled: slower, but it serves.
-        plain = [] if on_gpu() or has_compiler() else ["--enforce-eager"]
+        plain = [] if can_compile() else ["--enforce-eager"]
         quiet = ["--disable-uvicorn-access-log", "--no-enable-log-requests"]
         return [*server, *listen, *model, *bounds, *plain, *quiet]
 
@@ -50,6 +49,8 @@ class LocalServer:
             variables |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
         if not on_gpu():
             variables["VLLM_CPU_KVCACHE_SPACE"] = str(self.cache_gb)
+        if not can_compile():
+            variables["TORCHDYNAMO_DISABLE"] = "1"  # the sampler would compile itself as well
         return variables
 
     def answers(self) -> bool:
@@ -65,9 +66,13 @@ def on_gpu() -> bool:
     return shutil.which("nvidia-smi") is not None and importlib.util.find_spec("vllm") is not None
 
 
-def has_compiler() -> bool:
-    """Whether PyTorch finds a C++ compiler, which the CPU build needs to compile a model."""
-    return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
+def can_compile() -> bool:
+    """Whether there is the C++ compiler that PyTorch needs to compile a model for the CPU.
+
+    Without one the model runs as it is written: slower, but it serves.
+    """
+    compilers = (os.environ.get("CXX") or "g++", "clang++")
+    return on_gpu() or any(shutil.which(name) for name in compilers)
 
 
 def bundled_gguf() -> Path:

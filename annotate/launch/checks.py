@@ -118,7 +118,7 @@ def _database(url: str) -> None:
 def _broker(url: str) -> None:
     try:
         with kombu.Connection(url, connect_timeout=10) as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0.5, timeout=15)
+            connection.ensure_connection(max_retries=1, interval_start=1, timeout=15)
     except (OSError, kombu.exceptions.KombuError, redis.RedisError) as error:
         raise Refusal(f"BROKER_URL: the broker cannot be reached: {error}") from error
 

@@ -127,7 +127,7 @@ def vllm(env: Environment) -> Spec:
         start_within=local.START_WITHIN,
         hopeless=local.HOPELESS,
         unhealthy_for=local.UNHEALTHY_FOR,
-        stop_within=20,
+        stop_within=10,
         stop_order=3,
     )
 

@@ -69,8 +69,11 @@ def test_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CACHE_URL", "redis://127.0.0.1:{port}/1"),
     ],
 )
-def test_an_external_part_that_is_not_there(name: str, address: str, tmp_path: Path) -> None:
-    env = Environment(**{name: address.format(port=free_port())}, var_dir=tmp_path)
+def test_an_external_part_that_is_not_there(
+    name: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, address.format(port=free_port()))
+    env = Environment(var_dir=tmp_path)
 
     with pytest.raises(Refusal) as raised:
         checks.external(env)
@@ -79,9 +82,10 @@ def test_an_external_part_that_is_not_there(name: str, address: str, tmp_path: P
     assert "\n" not in str(raised.value)
 
 
-def test_a_replica_may_come_later(tmp_path: Path) -> None:
+def test_a_replica_may_come_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    env = Environment(INFERENCE_URL=url, var_dir=tmp_path)
+    monkeypatch.setenv("INFERENCE_URL", url)
+    env = Environment(var_dir=tmp_path)
 
     (warning,) = checks.external(env)
 
