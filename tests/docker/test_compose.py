@@ -1,0 +1,192 @@
+"""The compose file: valid, closed to the outside, and in step with `make run`."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+
+from annotate import environment
+from annotate.environment import Environment
+from annotate.launch import plan
+from inference.local import LocalServer
+from tests.docker import definitions
+from tests.docker.definitions import DOCKER, Service, services
+
+ONE_SHOT = {"migrate", "model"}
+OTHERS = {"proxy", "postgres", "valkey", "model", "vllm-cpu", "vllm-gpu", "vllm-gpu-2"}
+ANYWHERE = "0.0.0.0"  # noqa: S104  # inside a container
+LASTING = sorted(services().keys() - ONE_SHOT)
+PREFLOOPS_OWN = sorted(services().keys() - OTHERS)
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Environment:
+    values = {"VAR_DIR": str(tmp_path), "HOST": ANYWHERE, "WEB_WORKERS": "2"}
+    return Environment.model_validate({name.lower(): value for name, value in values.items()})
+
+
+def arguments(service: str) -> list[str]:
+    return [str(word) for word in services()[service]["command"]]
+
+
+def test_it_follows_the_compose_specification() -> None:
+    schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text())
+    Draft7Validator(schema).validate(definitions.compose())
+
+
+def test_the_example_names_every_variable_with_its_default_and_no_other() -> None:
+    example = definitions.example_environment()
+    example.pop("COMPOSE_PROFILES")  # compose's own
+    assert example == {name: value or "" for name, value in definitions.references().items()}
+
+
+def test_secrets_must_be_given_and_have_no_default() -> None:
+    needed = {name for name, default in definitions.references().items() if default is None}
+    assert needed == {"SECRET_KEY", "POSTGRES_PASSWORD", "VALKEY_PASSWORD", "INFERENCE_API_KEY"}
+
+
+def test_the_example_explains_every_block_of_variables() -> None:
+    lines = (DOCKER / ".env.example").read_text().splitlines()
+    variables = [number for number, line in enumerate(lines) if line and line[0] != "#"]
+    assert [lines[number] for number in variables if not lines[number - 1].strip()] == []
+
+
+@pytest.mark.parametrize("name", PREFLOOPS_OWN)
+def test_prefloop_knows_the_variables_it_is_given(name: str) -> None:
+    known = {variable for variable, _, _ in environment.variables()}
+    assert set(services()[name]["environment"]) <= known
+
+
+def test_prefloop_accepts_the_values_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, _, _ in environment.variables():
+        monkeypatch.delenv(name, raising=False)
+    for name, value in services()["web"]["environment"].items():
+        padded = value.ljust(32, "x") if name == "SECRET_KEY" else value
+        monkeypatch.setenv(name, str(padded))
+    env = Environment()
+    assert [env.embeds_postgres, env.embeds_valkey, env.embeds_vllm] == [False] * 3
+    assert env.https
+
+
+@pytest.mark.parametrize(
+    ("service", "process"),
+    [("worker", "worker"), ("generator", "generator"), ("beat", "beat")],
+)
+def test_jobs_run_as_in_make_run(env: Environment, service: str, process: str) -> None:
+    spec = next(spec for spec in plan.jobs(env) if spec.name == process)
+    (command,) = spec.commands
+    own = [word.replace(str(env.var_dir), "/tmp") for word in command[1:]]  # noqa: S108
+    assert arguments(service) == ["python", *own]
+
+
+def test_the_web_server_runs_as_in_make_run(env: Environment) -> None:
+    (command,) = plan.web(env).commands
+    assert arguments("web") == ["python", *command[1:]]
+
+
+def test_the_trainer_takes_the_queue_of_its_own() -> None:
+    for kind in ("trainer-cpu", "trainer-gpu"):
+        words = arguments(kind)
+        assert words[words.index("-Q") + 1] == "train"
+        assert words[: words.index("-Q")] == arguments("worker")[: arguments("worker").index("-Q")]
+
+
+@pytest.mark.parametrize("service", ["vllm-cpu", "vllm-gpu", "vllm-gpu-2"])
+def test_vllm_runs_as_in_make_run(env: Environment, service: str) -> None:
+    local = LocalServer(
+        model=f"/srv/prefloop/var/models/{env.model}",
+        served_name=env.model,
+        port=8000,
+        api_key="inference_api_key-is-given",
+        max_model_len=env.max_model_len,
+        cache_gb=env.inference_cache_gb,
+    )
+    _, *own = local.command()
+    own[own.index("127.0.0.1")] = ANYWHERE
+    defined = services()[service]
+    assert [*defined["entrypoint"][1:], *arguments(service)] == own
+    given = {name: str(value) for name, value in defined["environment"].items()}
+    expected = {**local.environment(), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    expected.pop("VLLM_CPU_KVCACHE_SPACE", None)
+    assert expected.items() <= given.items()
+
+
+def test_everything_of_make_run_has_a_service(env: Environment) -> None:
+    processes = {"web", "vllm", *(spec.name for spec in [*plan.jobs(env), *plan.stores(env)])}
+    assert processes - {"vllm"} <= services().keys()
+
+
+@pytest.mark.parametrize("name", sorted(services()))
+def test_names_of_volumes_networks_and_services_are_defined(name: str) -> None:
+    service = services()[name]
+    assert {volume.split(":")[0] for volume in service.get("volumes", [])} <= set(
+        definitions.compose()["volumes"]
+    )
+    assert set(service["networks"]) <= set(definitions.compose()["networks"])
+    for needed, how in service.get("depends_on", {}).items():
+        one_shot = how["condition"] == "service_completed_successfully"
+        assert one_shot == (needed in ONE_SHOT)
+        assert one_shot or "healthcheck" in services()[needed]
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_lasting_services_are_watched_and_stopped_in_peace(name: str) -> None:
+    service = services()[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"]
+    assert service["stop_grace_period"]
+
+
+@pytest.mark.parametrize("name", sorted(services()))
+def test_images_are_pinned_or_built_here(name: str) -> None:
+    service = services()[name]
+    if "build" in service:
+        stages = {instruction.stage for instruction in definitions.dockerfile()}
+        assert service["build"]["target"] in stages
+        assert (DOCKER / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    else:
+        assert any(sign.isdigit() for sign in service["image"].split(":")[1])
+
+
+def test_only_the_proxy_is_reached_from_outside() -> None:
+    assert {name for name, service in services().items() if "ports" in service} == {"proxy"}
+    networks = definitions.compose()["networks"]
+    assert {name for name, network in networks.items() if network.get("internal")} == {
+        "back",
+        "inference",
+    }
+    for name in ("postgres", "valkey"):
+        assert services()[name]["networks"] == ["back"]
+    for name in ("vllm-cpu", "vllm-gpu", "vllm-gpu-2"):
+        assert set(services()[name]["networks"]) == {"inference"}
+
+
+@pytest.mark.parametrize("name", [*PREFLOOPS_OWN, "proxy", "valkey", "model", "vllm-cpu"])
+def test_services_of_our_images_can_write_only_where_they_must(name: str) -> None:
+    service: Service = services()[name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_docker_compose_reads_it_where_there_is_one(tmp_path: Path) -> None:
+    """With the engine's own reader on machines that have it; the schema's test is for all."""
+    probe = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("this machine has no docker compose")
+    values = {name: value or "x" for name, value in definitions.references().items()}
+    given = tmp_path / "env"
+    given.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    profiles = {name for one in services().values() for name in one.get("profiles", [])}
+    options = [f"--profile={name}" for name in sorted(profiles)]
+    files = ["--env-file", str(given), "-f", str(DOCKER / "compose.yaml")]
+    subprocess.run(["docker", "compose", *files, *options, "config", "--quiet"], check=True)
+
+
+def test_profiles_are_those_that_the_example_names() -> None:
+    profiles = {name for one in services().values() for name in one.get("profiles", [])}
+    text = (DOCKER / ".env.example").read_text()
+    assert profiles == {"cpu", "gpu", "second-gpu", "train-cpu", "train-gpu"}
+    assert all(name in text for name in profiles)
