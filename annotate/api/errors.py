@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DataError, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import ConnectionError as CacheAway
 from rest_framework import exceptions
@@ -41,6 +41,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         exc = exceptions.PermissionDenied()
     if isinstance(exc, OperationalError | InterfaceError | CacheAway):
         return _unavailable(exc)
+    if isinstance(exc, DataError):
+        return _unstorable(exc)
     if isinstance(exc, exceptions.APIException):
         return _of_rest_framework(exc)
     return None
@@ -54,6 +56,17 @@ def _unavailable(exc: Exception) -> Response:
     )
     response["Retry-After"] = RETRY_AFTER_S
     return response
+
+
+def _unstorable(exc: DataError) -> Response:
+    """A text with a NUL or a number out of all bounds got as far as the database."""
+    log.warning("refused by the database: %s", exc)
+    return _envelope(
+        400,
+        "invalid",
+        "The request contains what cannot be stored: a NUL character, or too large a number. "
+        "Remove it.",
+    )
 
 
 def _of_rest_framework(exc: exceptions.APIException) -> Response:

@@ -24,6 +24,9 @@ class Axis(Shape):
     max = serializers.IntegerField(min_value=-100, max_value=100)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        # A PATCH may leave out settings, but not parts of an axis.
+        if missing := [name for name in self.fields if name not in attrs]:
+            raise serializers.ValidationError({name: ["It is required."] for name in missing})
         if attrs["min"] >= attrs["max"]:
             raise serializers.ValidationError("The lowest rating must be below the highest.")
         return attrs
