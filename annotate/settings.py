@@ -38,6 +38,7 @@ AUTH_USER_MODEL = "annotate.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MIDDLEWARE = [
+    "annotate.turnstile.turnstile",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "annotate.security_policy.security_policy",

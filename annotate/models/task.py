@@ -48,7 +48,7 @@ class Slot(models.Model):
     `round` and `position` are repeated from the task because the queue is read through them.
     """
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="slots")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="slots", db_index=False)
     round = models.ForeignKey(Round, on_delete=models.CASCADE, related_name="+", db_index=False)
     position = models.PositiveIntegerField()
     number = models.PositiveSmallIntegerField()
