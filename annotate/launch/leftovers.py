@@ -36,6 +36,10 @@ def remember(file: Path, groups: Iterable[Group]) -> None:
     draft.replace(file)
 
 
+def read(file: Path) -> list[Group]:
+    return [Group(**row) for row in json.loads(file.read_text())]
+
+
 def end(file: Path, places: tuple[Path, ...], patience: float = 15.0) -> list[str]:
     """End what is left of the groups remembered in `file`; returns their names.
 
@@ -44,7 +48,7 @@ def end(file: Path, places: tuple[Path, ...], patience: float = 15.0) -> list[st
     """
     if not file.exists():
         return []
-    groups = [Group(**row) for row in json.loads(file.read_text())]
+    groups = read(file)
     left = {one: _members(one, places) for one in groups}
     for one, members in left.items():
         for process in members:
