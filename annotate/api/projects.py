@@ -25,8 +25,10 @@ class Axis(Shape):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         # A PATCH may leave out settings, but not parts of an axis.
-        if missing := [name for name in self.fields if name not in attrs]:
-            raise serializers.ValidationError({name: ["It is required."] for name in missing})
+        if missing := {"key", "name", "min", "max"} - attrs.keys():
+            raise serializers.ValidationError(
+                {name: ["It is required."] for name in sorted(missing)}
+            )
         if attrs["min"] >= attrs["max"]:
             raise serializers.ValidationError("The lowest rating must be below the highest.")
         return attrs

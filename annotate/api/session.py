@@ -4,7 +4,9 @@ from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout
+from django.db.models import QuerySet
 from django.middleware.csrf import get_token
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from knox.models import AuthToken
 from rest_framework import serializers
@@ -16,9 +18,11 @@ from rest_framework.views import APIView
 
 from annotate.api.shapes import Shape
 from annotate.api.views import body_of, user_of
-from annotate.errors import Invalid, NotFound
+from annotate.errors import Conflict, Invalid, NotFound
 from annotate.models import User
 from annotate.services import audit
+
+MAX_TOKENS = 20
 
 
 class SessionUser(Shape):
@@ -120,11 +124,16 @@ class TokensShape(Shape):
     results = TokenRow(many=True)
 
 
+def _good(user: User) -> QuerySet[AuthToken]:
+    tokens: QuerySet[AuthToken] = AuthToken.objects.filter(user=user)
+    return tokens.filter(expiry__gt=timezone.now())
+
+
 class TokensView(APIView):
     @extend_schema(responses=TokensShape)
     def get(self, request: Request) -> Response:
         """My tokens that are still good."""
-        tokens = AuthToken.objects.filter(user=user_of(request)).order_by("-created")[:100]
+        tokens = _good(user_of(request)).order_by("-created")
         return Response(
             {
                 "results": [
@@ -138,6 +147,11 @@ class TokensView(APIView):
     def post(self, request: Request) -> Response:
         """Make a token for scripts; send it as `Authorization: Token …`."""
         user = user_of(request)
+        if _good(user).count() >= MAX_TOKENS:
+            raise Conflict(
+                f"You have {MAX_TOKENS} tokens already. Revoke one of them first.",
+                code="too_many_tokens",
+            )
         instance, token = AuthToken.objects.create(user=user)
         audit.record(verb="made a token", of=user, project_id=None, actor_id=user.pk)
         return Response({"token": token, "expiry": instance.expiry}, status=201)

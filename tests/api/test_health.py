@@ -1,0 +1,85 @@
+"""The badge that says whether completions can be had, and the admins' page about why not."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from annotate.models import Project
+from inference.models import Replica, ServedModel, Serving
+
+
+@pytest.fixture
+def replica(db: None) -> Replica:
+    Replica.objects.all().delete()  # what a worker of other tests may have left
+    found = Replica.objects.create(
+        name="gpu-1", url="http://gpu-1:8000", state="ready", checked_at=timezone.now()
+    )
+    model = ServedModel.objects.create(name="the-base", kind="base")
+    Serving.objects.create(
+        replica=found, served_model=model, selftest="passed", tested_at=timezone.now()
+    )
+    return found
+
+
+def test_all_is_well(replica: Replica, lena: APIClient) -> None:
+    health = lena.get("/api/health").json()
+    assert health["status"] == "ok"
+    assert health["inference"]["state"] == "ready"
+    assert health["inference"]["replicas"] == [{"name": "gpu-1", "state": "ready", "message": ""}]
+
+
+def test_strangers_learn_the_state_only(replica: Replica) -> None:
+    response = APIClient().get("/api/health")
+    assert response.status_code == 200
+    assert set(response.json()["inference"]) == {"state", "message"}
+    assert b"gpu-1" not in response.content
+
+
+@pytest.mark.parametrize("state", ["loading", "failing", "down"])
+def test_what_is_not_well_says_so(replica: Replica, lena: APIClient, state: str) -> None:
+    Replica.objects.update(state=state, message="This is why.")
+    health = lena.get("/api/health").json()
+    assert health["status"] == "degraded"
+    assert health["inference"]["state"] == state
+    assert health["inference"]["message"] == "This is why."
+
+
+def test_nobody_looks_after_the_servers(replica: Replica, lena: APIClient) -> None:
+    Replica.objects.update(checked_at=timezone.now() - timedelta(minutes=5))
+    inference = lena.get("/api/health").json()["inference"]
+    assert inference["state"] == "failing"
+    assert "beat" in inference["message"]
+
+
+def test_no_server_is_known(db: None) -> None:
+    Replica.objects.all().delete()
+    health = APIClient().get("/api/health").json()
+    assert health["inference"]["state"] == "down"
+
+
+def test_admins_see_what_is_served_and_why_not(
+    replica: Replica, project: Project, ada: APIClient
+) -> None:
+    Serving.objects.update(selftest="failed", detail="It answers as another one.")
+    (shown,) = ada.get("/api/inference").json()["replicas"]
+    assert shown["url"] == "http://gpu-1:8000"
+    assert shown["served"] == [
+        {
+            "name": "the-base",
+            "kind": "base",
+            "selftest": "failed",
+            "detail": "It answers as another one.",
+        }
+    ]
+
+
+def test_models_of_a_project_say_why_they_are_not_available(
+    replica: Replica, project: Project, ada: APIClient
+) -> None:
+    (model,) = ada.get("/api/projects/tone/models").json()["results"]
+    assert (model["name"], model["available"], model["message"]) == ("the-base", True, "")
+    Serving.objects.update(selftest="failed", detail="It answers as another one.")
+    (model,) = ada.get("/api/projects/tone/models").json()["results"]
+    assert (model["available"], model["message"]) == (False, "It answers as another one.")
