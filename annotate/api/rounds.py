@@ -16,6 +16,7 @@ from annotate.errors import NotFound
 from annotate.models import Round, RoundState, Split
 from annotate.queries import rounds as reads
 from annotate.queries.access import MANAGE, REVIEW, Access
+from annotate.queries.estimates import estimate
 from annotate.queries.prompts import PromptFilter
 from annotate.services import rounds
 from inference.queries import available_models
@@ -158,7 +159,7 @@ class EstimateView(ProjectView):
         access = self.access(request, slug, MANAGE)
         spec = body_of(RoundSpec, request)
         return Response(
-            reads.estimate(
+            estimate(
                 access.project.pk,
                 _filter(spec),
                 k=spec.get("k", access.project.k_default),
