@@ -68,9 +68,8 @@ def test_the_models_images_have_what_the_project_asks_for() -> None:
         assert asked <= packages(REQUIREMENTS / f"models-{kind}.lock").keys(), ADVICE
 
 
-def test_site_and_jobs_load_with_the_web_image_s_packages_alone(tmp_path: Path) -> None:
-    """Every page, task and check is imported while the rest of the environment is out of reach."""
-    (tmp_path / "sitecustomize.py").write_text(
+def run_with_the_web_image_s_packages(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    (folder / "sitecustomize.py").write_text(
         "from tests.docker import web_image\nweb_image.hide_other_packages()\n"
     )
     services = {
@@ -79,20 +78,28 @@ def test_site_and_jobs_load_with_the_web_image_s_packages_alone(tmp_path: Path) 
         "CACHE_URL": "redis://127.0.0.1:1/1",
         "INFERENCE_URL": "http://127.0.0.1:1",
         "SECRET_KEY": "not-a-secret-" * 4,
-        "VAR_DIR": str(tmp_path),
+        "VAR_DIR": str(folder),
     }
-    paths = {
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(CHECKOUT)]),
-        "PATH": os.environ["PATH"],
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTS],
-        env={**services, **paths},
-        cwd=tmp_path,
+    path = os.pathsep.join([str(folder), str(CHECKOUT)])
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**services, "PYTHONPATH": path, "PATH": os.environ["PATH"]},
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_site_and_jobs_load_with_the_web_image_s_packages_alone(tmp_path: Path) -> None:
+    """Every page, task and check is imported while the rest of the environment is out of reach."""
+    done = run_with_the_web_image_s_packages(IMPORTS, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "annotate.generate_round" in done.stdout
     assert "inference.check_replicas" in done.stdout
+
+
+@pytest.mark.parametrize("package", ["torch", "vllm", "psutil"])
+def test_the_rest_is_out_of_reach_indeed(package: str, tmp_path: Path) -> None:
+    done = run_with_the_web_image_s_packages(f"import {package}", tmp_path)
+    assert f"{package} is not in web.lock" in done.stderr
