@@ -12,4 +12,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     re_path(r"^(?!static/).*$", frontend),
 ]
+handler400 = "annotate.api.errors.bad_request"
 handler500 = "annotate.api.errors.server_error"

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import DataError, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import ConnectionError as CacheAway
@@ -130,6 +131,19 @@ def not_found(request: HttpRequest) -> JsonResponse:
     """An address below /api/ that does not exist."""
     error = {"code": "not_found", "message": _SENTENCES[404], "retry": False, "fields": {}}
     return JsonResponse({"error": error}, status=404)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What Django refuses by itself: a body over the bound, a host that is not ours."""
+    status, code, message = 400, "invalid", "The server does not take this request."
+    if isinstance(exception, RequestDataTooBig):
+        limit = f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20} MB"
+        status, code = 413, "too_large"
+        message = f"This is too much at once ({limit} at most). Send it in parts, or as a file."
+    if not request.path.startswith("/api/"):
+        return HttpResponse(message, status=status, content_type="text/plain; charset=utf-8")
+    error = {"code": code, "message": message, "retry": False, "fields": {}}
+    return JsonResponse({"error": error}, status=status)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -108,6 +108,19 @@ def release(*, claim_id: int, labeler_id: int) -> None:
 
 
 @transaction.atomic
+def release_all(*, project_id: int, labeler_id: int) -> None:
+    """Give back what somebody holds who no longer labels in the project."""
+    live = Claim.objects.filter(
+        project_id=project_id, labeler_id=labeler_id, state=ClaimState.LIVE
+    ).order_by("pk")
+    for claim in live:
+        list(Slot.objects.select_for_update().filter(claim=claim))
+        locked = live.select_for_update(of=("self",)).filter(pk=claim.pk).first()
+        if locked is not None:  # they have not ranked it just now
+            _end(locked, ClaimState.RELEASED)
+
+
+@transaction.atomic
 def skip(*, claim_id: int, labeler_id: int, reason: str, note: str = "") -> None:
     """End a claim without a ranking; this labeler is not offered the task again."""
     _decline(claim_id, labeler_id, ClaimState.SKIPPED, reason=reason, note=note)

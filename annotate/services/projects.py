@@ -6,9 +6,10 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from annotate.errors import Conflict, Invalid, NotFound
+from annotate.errors import Conflict, Forbidden, Invalid, NotFound
 from annotate.models import Membership, Project, Role, User
-from annotate.services import audit
+from annotate.queries.access import LABEL
+from annotate.services import audit, claims
 
 EDITABLE = frozenset(
     [
@@ -61,6 +62,10 @@ def _saved(project: Project, values: dict[str, Any]) -> Project:
         if name not in EDITABLE:
             raise Invalid(f"A project has no setting {name}.", fields={name: ["Unknown."]})
         setattr(project, name, value)
+    keys = [axis["key"] for axis in project.axes]
+    if len(set(keys)) < len(keys):
+        message = "Two rating axes have the same key. Give each its own."
+        raise Invalid(message, fields={"axes": [message]})
     try:
         project.full_clean()
     except ValidationError as problem:
@@ -78,6 +83,7 @@ def add_member(*, project_id: int, actor_id: int, username: str, role: Role) -> 
     if user is None:
         message = f"Nobody here is called “{username}”. Ask them for their user name."
         raise Invalid(message, fields={"username": [message]})
+    _refuse_unless_owner(project_id, actor_id, role)
     try:
         with transaction.atomic():
             membership = Membership.objects.create(project_id=project_id, user=user, role=role)
@@ -98,8 +104,11 @@ def add_member(*, project_id: int, actor_id: int, username: str, role: Role) -> 
 def change_role(*, project_id: int, actor_id: int, membership_id: int, role: Role) -> Membership:
     """Give a member another role; a project keeps at least one owner or admin."""
     membership = _member(project_id, membership_id)
-    before, membership.role = membership.role, role
+    before, membership.role = Role(membership.role), role
+    _refuse_unless_owner(project_id, actor_id, before, role)
     membership.save(update_fields=["role"])
+    if role not in LABEL:
+        claims.release_all(project_id=project_id, labeler_id=membership.user_id)
     _refuse_without_manager(project_id)
     audit.record(
         verb="changed role",
@@ -107,7 +116,7 @@ def change_role(*, project_id: int, actor_id: int, membership_id: int, role: Rol
         project_id=project_id,
         actor_id=actor_id,
         username=membership.user.username,
-        before=before,
+        before=str(before),
         after=str(role),
     )
     return membership
@@ -115,8 +124,9 @@ def change_role(*, project_id: int, actor_id: int, membership_id: int, role: Rol
 
 @transaction.atomic
 def remove_member(*, project_id: int, actor_id: int, membership_id: int) -> None:
-    """End a person's part in the project; what they ranked stays."""
+    """End a person's part in the project; what they ranked stays, what they hold goes back."""
     membership = _member(project_id, membership_id)
+    _refuse_unless_owner(project_id, actor_id, Role(membership.role))
     audit.record(
         verb="removed",
         of=membership,
@@ -125,6 +135,7 @@ def remove_member(*, project_id: int, actor_id: int, membership_id: int) -> None
         username=membership.user.username,
     )
     membership.delete()
+    claims.release_all(project_id=project_id, labeler_id=membership.user_id)
     _refuse_without_manager(project_id)
 
 
@@ -138,6 +149,15 @@ def _member(project_id: int, membership_id: int) -> Membership:
     if membership is None:
         raise NotFound
     return membership
+
+
+def _refuse_unless_owner(project_id: int, actor_id: int, *roles: Role) -> None:
+    """An admin neither appoints nor removes owners."""
+    if Role.OWNER not in roles:
+        return
+    owners = Membership.objects.filter(project_id=project_id, user_id=actor_id, role=Role.OWNER)
+    if not (owners.exists() or User.objects.filter(pk=actor_id, is_superuser=True).exists()):
+        raise Forbidden("Only an owner of this project may appoint or remove owners.")
 
 
 def _refuse_without_manager(project_id: int) -> None:

@@ -83,7 +83,10 @@ def _store(project_id: int, batch: list[ParsedPrompt]) -> int:
             project_id=project_id, content_hash__in=[row.content_hash for row in batch]
         ).values_list("content_hash", flat=True)
     )
-    new = {row.content_hash: row for row in batch if row.content_hash not in known}
+    new: dict[str, ParsedPrompt] = {}
+    for row in batch:
+        if row.content_hash not in known:
+            new.setdefault(row.content_hash, row)  # of twins, the first
     Prompt.objects.bulk_create(
         [_prompt(project_id, row) for row in new.values()], ignore_conflicts=True
     )
