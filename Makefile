@@ -30,6 +30,7 @@ lock: ## Pin the newest packages that fit (needs uv, and UV_FIND_LINKS or UV_IND
 	for kind in cpu gpu; do uv pip compile pyproject.toml --extra $$kind --extra dev \
 	  --python-version 3.11 --override requirements/overrides.txt --no-annotate --upgrade \
 	  --custom-compile-command "make lock" --output-file requirements/$$kind.lock || exit 1; done
+	docker/lock.sh
 
 clean: stop ## Remove what was installed and built, but no data
 	rm -rf .venv frontend/node_modules frontend/dist var/test var/frontend.stamp

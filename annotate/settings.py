@@ -144,6 +144,8 @@ STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.is_dir() else []
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
 WHITENOISE_MAX_AGE = 3600
+# The build puts a hash of the content into the name of each of these.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/assets/.+-[\w-]{8}\.\w+$"
 
 # A prompt file of the largest size that is taken at once.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024

@@ -1,0 +1,116 @@
+"""64 labelers at once, three rankings a task: the database lets no place be taken twice."""
+
+import random
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from annotate.models import Claim, ClaimState, Comparison, Project, Ranking, Role, Round, Slot
+from annotate.services import claims, rankings
+from annotate.services.projects import create_project
+from tests import cast
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+LABELERS, OVERLAP, TASKS, K = 64, 3, 200, 4
+AT_A_TIME = 32  # threads with a connection each; every labeler takes many turns
+
+
+@pytest.fixture
+def project(db: None) -> Project:
+    ada = cast.person("ada")
+    project = create_project(actor_id=ada.pk, slug="tone", name="Tone")
+    cast.add_prompts(project, TASKS)
+    cast.write_completions(cast.make_round(project, ada, k=K, overlap=OVERLAP))
+    return project
+
+
+def test_no_place_is_taken_twice_and_every_place_is_used(project: Project) -> None:
+    people = [cast.member(project, f"labeler{n}", Role.LABELER).pk for n in range(LABELERS)]
+    watching = threading.Event()
+    surplus: list[tuple[int, int]] = []
+    with ThreadPoolExecutor(AT_A_TIME + 1) as threads:
+        watch = threads.submit(watch_for_surplus, watching, surplus)
+        working = [threads.submit(label_until_done, person) for person in people]
+        for one in working:
+            one.result(timeout=240)
+        watching.set()
+        watch.result(timeout=30)
+
+    assert surplus == []
+    round_ = Round.objects.get()
+    assert not Slot.objects.filter(round=round_, ranking=None).exists(), "every slot is used"
+    current = Ranking.objects.filter(round=round_, current=True)
+    assert current.count() == TASKS * OVERLAP
+    assert Comparison.objects.count() == TASKS * OVERLAP * K * (K - 1) // 2
+    per_task = Counter(current.values_list("task_id", flat=True))
+    assert set(per_task.values()) == {OVERLAP}
+    pairs = Counter(current.values_list("task_id", "labeler_id"))
+    assert max(pairs.values()) == 1, "the same labeler twice"
+
+
+def label_until_done(labeler_id: int) -> None:
+    """Rank, and now and then give a task back or let its lease run out, as people do."""
+    dice = random.Random(labeler_id)
+    try:
+        while True:
+            _, held = claims.next_claim(slug="tone", labeler_id=labeler_id)
+            if held is None:
+                if not work_left():
+                    return
+                continue
+            match dice.random():
+                case chance if chance < 0.1:
+                    claims.release(claim_id=held.claim_id, labeler_id=labeler_id)
+                case chance if chance < 0.2:
+                    expire(held.claim_id)
+                case _:
+                    rankings.submit_ranking(
+                        claim_id=held.claim_id,
+                        labeler_id=labeler_id,
+                        key=uuid4(),
+                        said=rankings.Said(tiers=[["A"], ["B", "C"], ["D"]]),
+                    )
+    finally:
+        connections.close_all()
+
+
+def work_left() -> bool:
+    """Whether a slot is unfilled that some labeler may still give back or lose."""
+    return Slot.objects.filter(ranking=None).exists()
+
+
+def expire(claim_id: int) -> None:
+    """The lease runs out; whoever comes first takes the slot over."""
+    past = timezone.now() - timedelta(seconds=1)
+    Claim.objects.filter(pk=claim_id, state=ClaimState.LIVE).update(expires_at=past)
+    Slot.objects.filter(claim_id=claim_id, ranking=None).update(lease_until=past)
+
+
+def watch_for_surplus(done: threading.Event, surplus: list[tuple[int, int]]) -> None:
+    """Count, all the time, rankings and live claims of every task in one snapshot."""
+    try:
+        while not done.wait(0.02):
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    """
+                    SELECT task_id, count(*) FROM (
+                        SELECT task_id, labeler_id FROM annotate_ranking
+                         WHERE current AND EXISTS (SELECT FROM annotate_slot s
+                                                    WHERE s.ranking_id = annotate_ranking.id)
+                        UNION ALL
+                        SELECT c.task_id, c.labeler_id FROM annotate_claim c
+                          JOIN annotate_slot s ON s.claim_id = c.id AND s.ranking_id IS NULL
+                         WHERE c.state = 'live'
+                    ) taken GROUP BY task_id HAVING count(*) > %s
+                    """,
+                    [OVERLAP],
+                )
+                surplus.extend(cursor.fetchall())
+    finally:
+        connections.close_all()
