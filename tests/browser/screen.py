@@ -1,10 +1,12 @@
 """What a person does in the browser, in the words of a test."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from playwright.sync_api import Page, expect
 
+from annotate.models import Ranking
 from tests import cast
 
 PATIENCE_MS = 20_000
@@ -13,6 +15,14 @@ PATIENCE_MS = 20_000
 def words(text: str) -> str:
     """A text without its line breaks, which the screen shows in its own way."""
     return " ".join(text.split())
+
+
+def eventually(page: Page, condition: Callable[[], bool]) -> None:
+    """Wait for something outside of the page, such as a row in the database."""
+    patience = time.monotonic() + PATIENCE_MS / 1000
+    while not condition():
+        assert time.monotonic() < patience, "it did not come about"
+        page.wait_for_timeout(50)
 
 
 @dataclass(frozen=True)
@@ -90,3 +100,44 @@ class Workbench:
     def expect_waiting(self, count: int) -> None:
         outbox = self.page.get_by_test_id("outbox-count")
         expect(outbox).to_have_attribute("data-waiting", str(count), timeout=PATIENCE_MS)
+
+    @property
+    def labels(self) -> str:
+        """The letters of the responses on the screen."""
+        cards = self.page.locator("[data-testid^='response-card-']")
+        return "".join(str(card.get_attribute("data-testid"))[-1] for card in cards.all())
+
+    def expect_order(self, *tiers: str, unacceptable: str = "") -> None:
+        """The cards and the sentence for screen readers say this order, best tier first."""
+        for label in self.labels:
+            place = next((str(n) for n, tier in enumerate(tiers, 1) if label in tier), "")
+            card = self.page.get_by_test_id(f"response-card-{label}")
+            expect(card).to_have_attribute("data-place", place)
+            marked = "true" if label in unacceptable else "false"
+            expect(card).to_have_attribute("data-unacceptable", marked)
+
+    def rank(self, *tiers: str) -> None:
+        """Press the letters of the tiers, best first, and the key for ties within them."""
+        for tier in tiers:
+            self.press(tier[0])
+            for label in tier[1:]:
+                self.press("=", label)
+
+    def expect_task(self, claim: str | None) -> None:
+        expect(self.page.get_by_test_id("task")).to_have_attribute(
+            "data-claim", str(claim), timeout=PATIENCE_MS
+        )
+
+    def wait_for_next(self) -> None:
+        """Until the task after this one has been fetched ahead."""
+        held = "navigator.locks.query().then(q => q.held.filter(l => /claim/.test(l.name)).length)"
+        self.page.wait_for_function(f"() => {held}.then(n => n >= 2)", timeout=PATIENCE_MS)
+
+    def expect_sent(self, rankings: int) -> None:
+        """The server has so many rankings in all, and the outbox is empty."""
+        eventually(self.page, lambda: Ranking.objects.count() == rankings)
+        self.expect_waiting(0)
+
+    def choose(self, test_id: str) -> None:
+        """Click the label of a hidden radio button or checkbox."""
+        self.page.get_by_test_id(test_id).locator("..").click()

@@ -14,7 +14,8 @@ export function listenToKeys({ labels, strength, run }: Listening): () => void {
     if (target && isTyping(target)) return typing(event, target, run);
     const command = commandFor(event, labels(), strength);
     if (!command || (event.repeat && command.do === "submit")) return;
-    if (command.do === "submit" && target?.closest("button, a, summary, select, input")) return;
+    // Enter works what has the focus; on a rating or a tag it does nothing of its own, so it submits.
+    if (command.do === "submit" && target?.closest("button, a, summary")) return;
     if (isArrow(command) && target?.matches("input")) return;
     if (command.do !== "nudge" || canNudge()) event.preventDefault();
     run(command);
