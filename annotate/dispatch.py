@@ -1,7 +1,5 @@
 """How jobs leave: after the commit, by name, with ids."""
 
-from functools import partial
-
 from celery import current_app
 from django.db import transaction
 
@@ -15,7 +13,8 @@ def enqueue(task_name: str, **ids: int) -> None:
     A broker that is down loses nothing: beat's `annotate.advance_rounds` finds waiting work in
     the database and sends it again, so the request that caused it need not fail.
     """
-    transaction.on_commit(partial(_send, task_name, ids), robust=True)
+    # Not a partial: Django asks a hook that fails for its name.
+    transaction.on_commit(lambda: _send(task_name, ids), robust=True)
 
 
 def _send(task_name: str, ids: dict[str, int]) -> None:
