@@ -1,4 +1,4 @@
-"""What a labeler has said so far: the list, one ranking, and changing it while the round is open."""
+"""What a labeler has said so far: the list, one ranking, and changing it in an open round."""
 
 from collections.abc import Callable
 

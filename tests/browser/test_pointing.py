@@ -1,6 +1,7 @@
 """The same ranking without a keyboard: drag and drop by mouse and by finger, buttons on a phone."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,7 +13,11 @@ from tests.browser.screen import Workbench
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 StartRound = Callable[..., Round]
-PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 360, "height": 740},
+    "has_touch": True,
+    "is_mobile": True,
+}
 
 
 def middle(page: Page, selector: str) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What is said beside the order: strength, ratings, tags, rationale, a better answer, skip, flag."""
+"""What is said beside the order: strength, ratings, tags, rationale, better answers, flags."""
 
 from collections.abc import Callable
 

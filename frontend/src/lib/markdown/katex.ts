@@ -12,6 +12,9 @@ export const renderMath: RenderMath = (source, display) => {
     maxSize: 20,
     trust: false,
   });
-  // The TeX source inside <annotation> would become visible text once that element is sanitized away.
-  return html.replace(/<annotation[^>]*>[\s\S]*?<\/annotation>/g, "");
+  return html
+    // The TeX source inside <annotation> would become visible text once that element is sanitized away.
+    .replace(/<annotation[^>]*>[\s\S]*?<\/annotation>/g, "")
+    // The sanitizer takes styles away, but its parser would report each to the console first.
+    .replace(/ style="[^"]*"/g, "");
 };
