@@ -1,4 +1,5 @@
 export default {
+  "label.home.startRound": "Start a round",
   "label.home.title": "Your queues",
   "label.home.waiting": { one: "{n} task waits", other: "{n} tasks wait" },
   "label.home.today": "{n} today",
