@@ -8,13 +8,17 @@ from django.db import migrations
 MUTABLE = {
     "annotate_completion": [],
     "annotate_ranking": ["current", "withdrawn_at"],
+    "annotate_demonstration": [],
     "annotate_auditevent": [],
 }
 
+# A trigger without arguments has NULL for their list, and nothing is distinct after taking NULL away.
 FUNCTION = """
 CREATE FUNCTION annotate_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    mutable text[] := COALESCE(TG_ARGV::text[], ARRAY[]::text[]);
 BEGIN
-    IF (to_jsonb(NEW) - TG_ARGV::text[]) IS DISTINCT FROM (to_jsonb(OLD) - TG_ARGV::text[]) THEN
+    IF (to_jsonb(NEW) - mutable) IS DISTINCT FROM (to_jsonb(OLD) - mutable) THEN
         RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
