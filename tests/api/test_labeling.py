@@ -41,9 +41,7 @@ def test_a_claim_is_blind_and_whole(lenas_claim: dict[str, Any]) -> None:
     assert lenas_claim["draft"] is None
 
 
-def test_a_ranking_is_stored_as_it_was_said(
-    lena: APIClient, lenas_claim: dict[str, Any]
-) -> None:
+def test_a_ranking_is_stored_as_it_was_said(lena: APIClient, lenas_claim: dict[str, Any]) -> None:
     body = said(
         unacceptable=[{"label": "C", "reason": "made up"}],
         strengths=[2, 1],
@@ -85,9 +83,7 @@ def test_the_same_key_again_returns_the_same_receipt(
     assert Ranking.objects.count() == 1
 
 
-def test_a_second_tab_is_told_about_the_first(
-    lena: APIClient, lenas_claim: dict[str, Any]
-) -> None:
+def test_a_second_tab_is_told_about_the_first(lena: APIClient, lenas_claim: dict[str, Any]) -> None:
     first = submit(lena, lenas_claim["id"], said()).json()
     second = submit(lena, lenas_claim["id"], said(tiers=[["A"], ["B"], ["C"], ["D"]]))
     assert second.status_code == 409
@@ -134,9 +130,7 @@ def test_undo_twice_is_undo_once(lena: APIClient, lenas_claim: dict[str, Any]) -
     assert Ranking.objects.filter(current=True).count() == 0
 
 
-def test_the_draft_comes_back_after_a_reload(
-    lena: APIClient, lenas_claim: dict[str, Any]
-) -> None:
+def test_the_draft_comes_back_after_a_reload(lena: APIClient, lenas_claim: dict[str, Any]) -> None:
     body = {"tiers": [["B"]], "rationale": "so far"}
     saved = lena.put(f"/api/claims/{lenas_claim['id']}/draft", {"body": body}, format="json")
     assert saved.status_code == 200, saved.content
