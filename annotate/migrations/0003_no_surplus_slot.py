@@ -21,7 +21,7 @@ FOR EACH ROW EXECUTE FUNCTION annotate_refuse_surplus_slot();
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("annotate", "0003_append_only_without_exceptions")]
+    dependencies: ClassVar = [("annotate", "0002_append_only")]
     operations: ClassVar = [
         migrations.RunSQL(FUNCTION, "DROP FUNCTION annotate_refuse_surplus_slot()"),
         migrations.RunSQL(TRIGGER, "DROP TRIGGER slot_within_required ON annotate_slot"),
