@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 Messages = Sequence[Mapping[str, str]]
 FinishReason = Literal["stop", "length"]
+GREEDY_BELOW = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class Sampling:
             raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+
+    @property
+    def greedy(self) -> bool:
+        """Whether vLLM draws nothing. It refuses to give more than one such answer a request."""
+        return self.temperature < GREEDY_BELOW
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,18 +89,25 @@ def _order(task: Task, sources: Sequence[RoundSource], have: set[int]) -> TaskOr
     orders = []
     for index, group in groupby(missing, key=lambda pair: pair[0]):
         source = sources[index]
-        orders.append(
+        sampling = Sampling(source.temperature, source.top_p, source.max_tokens)
+        numbers = tuple(number for _, number in group)
+        orders += [
             Order(
                 model=source.served_model.name,
                 served_model_id=source.served_model_id,
                 source_id=source.pk,
-                sampling=Sampling(source.temperature, source.top_p, source.max_tokens),
-                numbers=tuple(number for _, number in group),
+                sampling=sampling,
+                numbers=together,
             )
-        )
+            for together in _requests(numbers, sampling)
+        ]
     return TaskOrder(
         task.pk, with_documents(task.prompt.messages, task.prompt.documents), tuple(orders)
     )
+
+
+def _requests(numbers: tuple[int, ...], sampling: Sampling) -> list[tuple[int, ...]]:
+    return [(number,) for number in numbers] if sampling.greedy else [numbers]
 
 
 def keep(task_id: int, order: Order, results: Sequence[CompletionResult]) -> None:

@@ -111,6 +111,22 @@ def test_models_and_temperatures_are_mixed_in_one_round(new_round: NewRound) -> 
             assert completion.source.temperature == completion.sampling["temperature"]
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1e-6])
+def test_greedy_answers_are_asked_for_one_by_one(new_round: NewRound, temperature: float) -> None:
+    """vLLM refuses n > 1 at temperature 0."""
+    base = cast.served_model().pk
+    model = Scripted()
+    sources = [Source(base, temperature=temperature), Source(base, temperature=0.5)]
+    round_ = write(new_round(*sources, prompts=1, k=4), model)
+    assert sorted((asked.sampling.temperature, asked.n) for asked in model.asked) == [
+        (temperature, 1),
+        (temperature, 1),
+        (0.5, 2),
+    ]
+    assert round_.state == RoundState.LABELING
+    assert Task.objects.get().completions.count() == 4
+
+
 def test_documents_are_part_of_what_is_asked(new_round: NewRound) -> None:
     round_ = new_round(prompts=1)
     Prompt.objects.update(documents=[{"title": "Rivers", "text": "The Rhine is long."}])
