@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -16,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from annotate.models import Project, Role, Round, User
 from annotate.services.projects import create_project
+from annotate.services.rankings import Said, submit_ranking
 from tests import cast
 from tests.browser.screen import Workbench
 from tests.services import Site
@@ -106,8 +108,11 @@ def project(transactional_db: None) -> Project:
     return project
 
 
+StartRound = Callable[..., Round]
+
+
 @pytest.fixture
-def start_round(project: Project) -> Callable[..., Round]:
+def start_round(project: Project) -> StartRound:
     """Starts a round that is ready to be ranked."""
 
     def start(
@@ -121,3 +126,24 @@ def start_round(project: Project) -> Callable[..., Round]:
         return round_
 
     return start
+
+
+Say = Callable[..., int]
+
+
+@pytest.fixture
+def say(project: Project) -> Say:
+    """Ranks the next task of somebody without a browser; returns the ranking's id."""
+
+    def say_it(username: str, *tiers: str, **more: Any) -> int:
+        labeler = User.objects.get(username=username)
+        held = cast.claim(labeler, project)
+        receipt = submit_ranking(
+            claim_id=held.claim_id,
+            labeler_id=labeler.pk,
+            key=uuid4(),
+            said=Said(tiers=[list(tier) for tier in tiers or "ABCD"], active_ms=42_000, **more),
+        )
+        return receipt.id
+
+    return say_it

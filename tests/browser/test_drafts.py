@@ -1,17 +1,13 @@
 """What is entered survives: a reload, another device, a lost network, a lost claim."""
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import expect
 
-from annotate.models import Draft, Project, Round
-from tests.browser.conftest import Visits
+from annotate.models import Draft, Project
+from tests.browser.conftest import StartRound, Visits
 from tests.browser.screen import PATIENCE_MS, Workbench
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-
-StartRound = Callable[..., Round]
 
 
 @pytest.fixture

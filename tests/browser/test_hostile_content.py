@@ -5,20 +5,18 @@ as a violation of the Content-Security-Policy), and any uncaught exception.
 """
 
 import json
-from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from annotate.models import Project, Prompt, Ranking, Round
 from annotate.services.prompts import import_prompts
-from tests.browser.conftest import Visits
+from tests.browser.conftest import StartRound, Visits
 from tests.browser.screen import PATIENCE_MS, eventually
 from tests.services import Site
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
-StartRound = Callable[..., Round]
 
 MARKUP = """<script>window.owned = "script"</script>
 <img src=x onerror="window.owned = 'img'"> <svg onload="window.owned='svg'"><a>b</a></svg>

@@ -1,17 +1,13 @@
 """What a labeler has said so far: the list, one ranking, and changing it in an open round."""
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import expect
 
-from annotate.models import Ranking, Round, User
+from annotate.models import Ranking, User
 from annotate.services import rounds
-from tests.browser.conftest import Visits
+from tests.browser.conftest import StartRound, Visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-
-StartRound = Callable[..., Round]
 
 
 def test_list_detail_and_a_change_as_a_revision(visits: Visits, start_round: StartRound) -> None:

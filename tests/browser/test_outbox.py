@@ -1,19 +1,15 @@
 """Submits that cannot be sent wait in sight, survive the tab, and go out once and in order."""
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
-from annotate.models import Project, Ranking, Rationale, Round
+from annotate.models import Project, Ranking, Rationale
 from tests import services
-from tests.browser.conftest import Visits
+from tests.browser.conftest import StartRound, Visits
 from tests.browser.screen import PATIENCE_MS, Workbench
 from tests.services import Site
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-
-StartRound = Callable[..., Round]
 
 
 def submits(page: Page) -> list[str]:

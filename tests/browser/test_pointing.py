@@ -1,18 +1,16 @@
 """The same ranking without a keyboard: drag and drop by mouse and by finger, buttons on a phone."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from annotate.models import Ranking, Round
-from tests.browser.conftest import Visits
+from annotate.models import Ranking
+from tests.browser.conftest import StartRound, Visits
 from tests.browser.screen import Workbench
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
-StartRound = Callable[..., Round]
 PHONE: dict[str, Any] = {
     "viewport": {"width": 360, "height": 740},
     "has_touch": True,

@@ -1,7 +1,5 @@
 """The queue from the labeler's side: home, reasons why nothing is there, tasks that appear."""
 
-from collections.abc import Callable
-
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
@@ -9,12 +7,10 @@ from playwright.sync_api import Page, expect
 from annotate.models import Project, Role, Round, RoundState, User
 from inference.models import Replica
 from tests import cast
-from tests.browser.conftest import Visits
+from tests.browser.conftest import StartRound, Visits
 from tests.browser.screen import PATIENCE_MS, Workbench
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-
-StartRound = Callable[..., Round]
 
 
 def expect_reason(page: Page, code: str, words: str) -> None:

@@ -1,16 +1,12 @@
 """Ranking by keyboard at the workbench: the keys, what Enter refuses, what undo brings back."""
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import Route, expect
 
-from annotate.models import Ranking, Round
-from tests.browser.conftest import Visits
+from annotate.models import Ranking
+from tests.browser.conftest import StartRound, Visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-
-StartRound = Callable[..., Round]
 
 
 def last_ranking() -> Ranking:

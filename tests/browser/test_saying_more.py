@@ -1,17 +1,13 @@
 """What is said beside the order: strength, ratings, tags, rationale, better answers, flags."""
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import expect
 
-from annotate.models import Claim, ClaimState, Demonstration, Draft, Project, Ranking, Round
-from tests.browser.conftest import Visits
+from annotate.models import Claim, ClaimState, Demonstration, Draft, Project, Ranking
+from tests.browser.conftest import StartRound, Visits
 from tests.browser.screen import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-
-StartRound = Callable[..., Round]
 
 
 @pytest.fixture

@@ -1,20 +1,16 @@
 """Signing in and out, and a session that ends in the middle of the work."""
 
-from collections.abc import Callable
-
 import pytest
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from playwright.sync_api import Page, expect
 
-from annotate.models import Project, Ranking, Round
+from annotate.models import Project, Ranking
 from tests import cast
-from tests.browser.conftest import Visits
+from tests.browser.conftest import StartRound, Visits
 from tests.browser.screen import PATIENCE_MS, Workbench, sign_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-
-StartRound = Callable[..., Round]
 
 
 def end_all_sessions() -> None:

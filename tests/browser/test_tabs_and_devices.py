@@ -1,20 +1,17 @@
 """One person in two tabs and on two devices, and two people after the same task."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from annotate.models import Claim, Project, Ranking, Round, Slot, User
+from annotate.models import Claim, Project, Ranking, Slot, User
 from tests import cast
-from tests.browser.conftest import Visits
+from tests.browser.conftest import StartRound, Visits
 from tests.browser.screen import PATIENCE_MS, Workbench, eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-
-StartRound = Callable[..., Round]
 
 
 def test_two_tabs_get_different_tasks(visits: Visits, start_round: StartRound) -> None:

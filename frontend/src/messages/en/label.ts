@@ -58,7 +58,7 @@ export default {
   "label.cutOff.title": "The model reached its token limit here",
   "label.emptyResponse": "This response is empty",
   "label.rankIt": "Rank {n}",
-  "label.rankIt.long": "Rank response {label} as number {n}",
+  "label.rankIt.long": "Rank {n}: response {label}",
   "label.tieIt": "Tie",
   "label.tieIt.long": "Rank response {label} equal to {other}",
   "label.unrank": "Take response {label} out of the ranking",
