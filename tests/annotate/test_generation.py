@@ -1,8 +1,9 @@
 """The job that writes a round's completions, with a scripted model and the real database."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -22,6 +23,7 @@ from tests.annotate.conftest import NewRound
 from tests.annotate.scripted import Asked, Scripted, serve, write
 
 LONG = "Question 1"
+T = TypeVar("T")
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -45,14 +47,16 @@ def texts(round_: Round) -> list[str]:
     return list(completions.order_by("task__position", "number").values_list("text", flat=True))
 
 
-async def off_loop(function: Any, **arguments: Any) -> None:
-    """Run a service as another process would, with its own connection."""
+async def off_loop(function: Callable[..., T], **arguments: Any) -> T:
+    """What a function gives when another process runs it, with a connection of its own."""
 
-    def run() -> None:
-        function(**arguments)
-        connections.close_all()
+    def run() -> T:
+        try:
+            return function(**arguments)
+        finally:
+            connections.close_all()
 
-    await asyncio.to_thread(run)
+    return await asyncio.to_thread(run)
 
 
 # --- what is asked --------------------------------------------------------------------------
@@ -385,9 +389,8 @@ def test_a_round_that_is_stopped_in_the_middle(
     round_ = new_round(prompts=10)
 
     async def stop_after_a_few(asked: Asked) -> None:
-        if len(model.asked) == 4:
-            await off_loop(verb, round_id=round_.pk, actor_id=round_.created_by_id)
         if len(model.asked) >= 4:
+            await off_loop(verb, round_id=round_.pk, actor_id=round_.created_by_id)
             await asyncio.sleep(30)
 
     model = Scripted(stop_after_a_few)
@@ -406,9 +409,8 @@ def test_a_round_that_is_stopped_in_the_middle(
 
 def test_a_shutdown_in_the_middle_gives_up_what_is_in_flight(new_round: NewRound) -> None:
     async def shut_down(asked: Asked) -> None:
-        if len(model.asked) == 3:
-            generation.stopping.set()
         if len(model.asked) >= 3:
+            generation.stopping.set()
             await asyncio.sleep(30)
 
     model = Scripted(shut_down)
@@ -428,9 +430,10 @@ def test_labeling_goes_on_while_the_rest_is_written(new_round: NewRound) -> None
     ready_while_writing: list[int] = []
 
     async def look(asked: Asked) -> None:
-        if len(model.asked) == 3:
-            await asyncio.sleep(0.1)
-            await off_loop(lambda: ready_while_writing.append(Slot.objects.count()))
+        if asked in model.asked[2:3]:
+            while not await off_loop(Slot.objects.exists):
+                await asyncio.sleep(0.02)
+            ready_while_writing.append(await off_loop(Slot.objects.count))
             await off_loop(cast.claim, user=lena, project=round_.project)
 
     model = Scripted(look)
