@@ -1,16 +1,20 @@
 """Fixtures of all tests: the real servers, started when the first test needs one."""
 
-import os
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import redis
 from django.core.management import call_command
+from django.db import OperationalError, connection
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from annotate.launch.child import Child
 from tests import services
 from tests.services import Site
+
+FLUSH_ATTEMPTS = 5
 
 # --- servers --------------------------------------------------------------------------------
 
@@ -30,6 +34,27 @@ def valkey() -> Iterator[Child]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(postgres: Child, valkey: Child) -> None:
     """pytest-django asks for this before it makes the test database."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient_flush() -> Iterator[None]:
+    """Empty the tables again when a worker's regular job stood in the way.
+
+    The workers live on from test to test. When one of them and the emptying of all tables wait for
+    each other, PostgreSQL ends one of the two, sometimes the emptying.
+    """
+    kind = type(connection.ops)
+    flush = kind.execute_sql_flush
+
+    def patiently(operations: Any, statements: Sequence[str]) -> None:
+        for _ in range(FLUSH_ATTEMPTS - 1):
+            with contextlib.suppress(OperationalError):
+                return flush(operations, statements)
+        return flush(operations, statements)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "execute_sql_flush", patiently)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -82,11 +107,11 @@ def vllm() -> Iterator[Child]:
 # --- browser --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    # Playwright keeps an event loop in this thread; the tests' own queries are sequential.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with sync_playwright() as playwright:
+    """Chromium for one folder of tests: as long as it lives, an event loop runs in this thread."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # the tests' queries are sequential
         path = services.chromium()
         yield playwright.chromium.launch(executable_path=path, args=services.CHROMIUM_FLAGS)
 

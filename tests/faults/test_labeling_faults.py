@@ -59,15 +59,18 @@ def test_labelers_go_on_after_a_kill(
     first = threading.Event()
     receipts: list[int] = []
 
-    def label(username: str) -> None:
-        with Labeler(site.url, username) as labeler:
-            while claim := labeler.take([]):
-                receipts.append(labeler.rank(claim).json()["id"])
-                if len(receipts) > TASKS // 4:
-                    first.set()
+    def label(labeler: Labeler) -> None:
+        while claim := labeler.take([]):
+            receipts.append(labeler.rank(claim).json()["id"])
+            if len(receipts) > TASKS // 4:
+                first.set()
 
-    with ThreadPoolExecutor(2) as threads:
-        working = [threads.submit(label, name) for name in ("lena", "luis")]
+    with (
+        Labeler(site.url, "lena") as lena,
+        Labeler(site.url, "luis") as luis,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        working = [threads.submit(label, labeler) for labeler in (lena, luis)]
         assert first.wait(60)
         kill_and_restart(child)
         for one in working:
