@@ -16,6 +16,7 @@ from inference import local
 
 PYTHON = sys.executable
 ROUNDS_AT_A_TIME = 8
+WEB_THREADS = 16
 
 
 def log_of(env: Environment, name: str) -> Path:
@@ -58,6 +59,8 @@ def stores(env: Environment) -> list[Spec]:
 def web(env: Environment) -> Spec:
     workers = env.web_workers or min(8, max(2, os.cpu_count() or 2))
     listen = ["--host", env.host, "--port", str(env.port)]
+    # Threads beyond those that annotate.turnstile lets work are for slow senders and downloads.
+    listen += ["--blocking-threads", str(WEB_THREADS)]
     processes = ["--workers", str(workers), "--respawn-failed-workers", "--respawn-interval", "1"]
     server = ["-m", "granian", "--interface", "wsgi", "annotate.wsgi:application", "--no-ws"]
     return Spec(
