@@ -25,8 +25,9 @@ def next_claim(
 ) -> tuple[queue.Standing, queue.HeldTask | None]:
     """Hand back a claim that the client forgot, or else claim a new task.
 
-    have: ids of the claims that the client holds already. Returns None for the task when there is
-    nothing to be had; `queries.queues.why_empty` says why. Raises NotFound for strangers.
+    have: ids of the claims that the client holds already, lost ones too. Returns None for the
+    task when there is none to be had; `queries.queues.why_empty` says why. Raises NotFound for
+    strangers.
     """
     standing = queue.standing(slug=slug, labeler_id=labeler_id)
     if standing is None or standing.role is None:
@@ -41,23 +42,29 @@ def next_claim(
             f"You hold {len(standing.live)} tasks already. Rank or skip one of them first.",
             code="too_many_claims",
         )
-    return standing, _take_from_open_rounds(standing, labeler_id)
+    return standing, _take_from_open_rounds(standing, labeler_id, have)
 
 
-def _take_from_open_rounds(standing: queue.Standing, labeler_id: int) -> queue.HeldTask | None:
+def _take_from_open_rounds(
+    standing: queue.Standing, labeler_id: int, have: Sequence[int]
+) -> queue.HeldTask | None:
     for round_id in standing.rounds:
         # A labeler has dealt with everything up to their last claim: looking there first keeps
         # this fast in a long round. What came back since is found by the second look.
         here = standing.latest_position if round_id == standing.latest_round else None
         for from_position in (here, 0) if here else (0,):
-            held = _take(standing, round_id, labeler_id, from_position)
+            held = _take(standing, round_id, labeler_id, from_position, have)
             if held is not None:
                 return held
     return None
 
 
 def _take(
-    standing: queue.Standing, round_id: int, labeler_id: int, from_position: int
+    standing: queue.Standing,
+    round_id: int,
+    labeler_id: int,
+    from_position: int,
+    have: Sequence[int],
 ) -> queue.HeldTask | None:
     for _ in range(5):
         try:
@@ -67,6 +74,7 @@ def _take(
                 labeler_id=labeler_id,
                 lease_seconds=standing.lease_seconds,
                 from_position=from_position,
+                have=have,
             )
         except IntegrityError:
             continue  # The same labeler took this task through another tab: look again.

@@ -91,6 +91,8 @@ SELECT h.id, p.slug, r.number, h.expires_at, p.lease_seconds, q.messages::text, 
   LEFT JOIN annotate_draft d ON d.task_id = t.id AND d.labeler_id = h.labeler_id
 """
 
+# Who had the task before sees it in the same order again: a draft, and a ranking that is sent late
+# under the earlier claim, name the responses by the letters of that order.
 # A scalar subquery instead of NOT EXISTS, because the planner turns the latter into a join with
 # every claim that the labeler ever made.
 _TAKE = f"""
@@ -100,7 +102,8 @@ WITH free AS (
        AND (s.lease_until IS NULL OR s.lease_until < now())
        AND (SELECT mine.id FROM annotate_claim mine
              WHERE mine.task_id = s.task_id AND mine.labeler_id = %(labeler)s
-               AND mine.state IN ({_SPENT}) LIMIT 1) IS NULL
+               AND (mine.state IN ({_SPENT}) OR mine.id = ANY(%(have)s::bigint[]))
+             LIMIT 1) IS NULL
      ORDER BY s.position, s.number LIMIT 1 FOR UPDATE OF s SKIP LOCKED
 ), lost AS (
     UPDATE annotate_claim SET state = 'expired', ended_at = now()
@@ -109,8 +112,11 @@ WITH free AS (
     INSERT INTO annotate_claim (project_id, task_id, labeler_id, state, "order", expires_at,
                                 created_at, reason, note)
     SELECT %(project)s, free.task_id, %(labeler)s, 'live',
-           ARRAY(SELECT c.id FROM annotate_completion c WHERE c.task_id = free.task_id
-                  ORDER BY random()),
+           COALESCE((SELECT seen."order" FROM annotate_claim seen
+                      WHERE seen.task_id = free.task_id AND seen.labeler_id = %(labeler)s
+                      ORDER BY seen.id DESC LIMIT 1),
+                    ARRAY(SELECT c.id FROM annotate_completion c WHERE c.task_id = free.task_id
+                           ORDER BY random())),
            now() + make_interval(secs => %(lease)s), now(), '', ''
       FROM free
     RETURNING id, task_id, labeler_id, "order", expires_at
@@ -156,10 +162,17 @@ def standing(*, slug: str, labeler_id: int) -> Standing | None:
 
 
 def take(
-    *, project_id: int, round_id: int, labeler_id: int, lease_seconds: int, from_position: int
+    *,
+    project_id: int,
+    round_id: int,
+    labeler_id: int,
+    lease_seconds: int,
+    from_position: int,
+    have: Sequence[int] = (),
 ) -> HeldTask | None:
     """Claim the first free slot at or after a position of the round, if there is one.
 
+    have: claims of the labeler whose tasks are not to be offered, even if they were lost.
     Two requests never get the same slot (`SKIP LOCKED`). Raises IntegrityError when the same
     labeler takes two slots of one task in the same instant: try again.
     """
@@ -171,6 +184,7 @@ def take(
             "labeler": labeler_id,
             "lease": float(lease_seconds),
             "from": from_position,
+            "have": list(have),
         },
     )
     return None if row is None else HeldTask(*row)

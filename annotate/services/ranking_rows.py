@@ -79,6 +79,8 @@ SELECT c.id, c.state, t.id, t.round_id, c.project_id, t.prompt_id, c."order",
    FOR UPDATE OF c
 """
 
+# A lost claim ends as ranked too, or its labeler would be offered the task again; unless they
+# declined the task under a later claim, which says so already.
 _INSERT = """
 WITH said AS (
     INSERT INTO annotate_ranking
@@ -97,8 +99,12 @@ WITH said AS (
                   %(strength)s::smallint[], %(winner_bad)s::boolean[], %(loser_bad)s::boolean[])
            AS pair
 ), ended AS (
-    UPDATE annotate_claim SET state = 'ranked', ended_at = now()
-     WHERE id = %(claim)s AND state = 'live'
+    UPDATE annotate_claim c SET state = 'ranked', ended_at = now()
+     WHERE id = %(claim)s
+       AND (state = 'live' OR state IN ('expired', 'released') AND NOT EXISTS (
+            SELECT FROM annotate_claim other
+             WHERE other.task_id = c.task_id AND other.labeler_id = c.labeler_id
+               AND other.state IN ('skipped', 'flagged')))
 ), drafted AS (
     DELETE FROM annotate_draft WHERE task_id = %(task)s AND labeler_id = %(labeler)s
 ), filled AS (
