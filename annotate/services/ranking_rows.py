@@ -1,6 +1,8 @@
-"""The two statements of a submit: lock what it depends on, and write all that follows from it.
+"""The two statements of a submit: read what it depends on, and write all that follows from it.
 
-Thirty labelers at once submit through these, so each is one round trip to the database.
+Thirty labelers at once submit through these, so each is one round trip to the database and nothing
+is locked in between. What changes between the two is caught by the second: the slot is filled only
+while the claim still holds it, and the unique constraints refuse a second ranking.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,6 @@ import orjson
 from django.db import connection
 from psycopg.types.json import Jsonb
 
-from annotate.models import Demonstration
 from annotate.ranking import Pair
 
 AXES = 10  # the place of `axes` among the columns of Standing
@@ -47,9 +48,8 @@ class Stored:
     counted: bool
 
 
-# The slot is locked before the claim, in the order in which the queue takes them over.
 # A lost claim whose labeler has meanwhile claimed the same task anew speaks for the new claim.
-_LOCK = """
+_READ = """
 WITH mine AS (
     SELECT old.id, COALESCE(new.id, old.id) AS best
       FROM annotate_claim old
@@ -59,7 +59,7 @@ WITH mine AS (
      WHERE old.id = %(claim)s AND old.labeler_id = %(labeler)s
 ), held AS (
     SELECT s.id, s.claim_id FROM annotate_slot s JOIN mine ON s.claim_id = mine.best
-     WHERE s.ranking_id IS NULL FOR UPDATE OF s
+     WHERE s.ranking_id IS NULL
 )
 SELECT c.id, c.state, t.id, t.round_id, c.project_id, t.prompt_id, c."order",
        p.ties_allowed, p.strength, p.rationale, p.axes, p.tags,
@@ -76,11 +76,11 @@ SELECT c.id, c.state, t.id, t.round_id, c.project_id, t.prompt_id, c."order",
  WHERE EXISTS (SELECT FROM annotate_membership m
                 WHERE m.project_id = p.id AND m.user_id = %(labeler)s AND m.role <> 'viewer')
     OR EXISTS (SELECT FROM annotate_user u WHERE u.id = %(labeler)s AND u.is_superuser)
-   FOR UPDATE OF c
 """
 
-# A lost claim ends as ranked too, or its labeler would be offered the task again; unless they
-# declined the task under a later claim, which says so already.
+# The slot is filled first, because that CTE is read, and then the claim ended: in the order in
+# which the queue takes them over. A lost claim ends as ranked too, or its labeler would be offered
+# the task again; unless they declined it under a later claim, which says so already.
 _INSERT = """
 WITH said AS (
     INSERT INTO annotate_ranking
@@ -107,18 +107,25 @@ WITH said AS (
                AND other.state IN ('skipped', 'flagged')))
 ), drafted AS (
     DELETE FROM annotate_draft WHERE task_id = %(task)s AND labeler_id = %(labeler)s
+), demonstrated AS (
+    INSERT INTO annotate_demonstration (prompt_id, labeler_id, ranking_id, started_from_id, text,
+                                        created_at)
+    SELECT %(prompt)s, %(labeler)s, said.id, %(started_from)s::bigint, %(demonstration)s::text,
+           now()
+      FROM said WHERE %(demonstration)s::text <> ''
 ), filled AS (
-    UPDATE annotate_slot SET ranking_id = said.id FROM said WHERE annotate_slot.id = %(slot)s
-    RETURNING annotate_slot.id
+    UPDATE annotate_slot s SET ranking_id = said.id FROM said
+     WHERE s.id = %(slot)s AND s.claim_id = %(claim)s AND s.ranking_id IS NULL
+    RETURNING s.id
 )
 SELECT said.id, said.created_at, EXISTS (SELECT FROM filled) FROM said
 """
 
 
-def lock(*, claim_id: int, labeler_id: int, key: UUID) -> Standing | None:
-    """Lock a claim with its slot; None unless it is the labeler's own, in a project of theirs."""
+def read(*, claim_id: int, labeler_id: int, key: UUID) -> Standing | None:
+    """What stands now; None unless the claim is the labeler's own, in a project of theirs."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK, {"claim": claim_id, "labeler": labeler_id, "key": key})
+        cursor.execute(_READ, {"claim": claim_id, "labeler": labeler_id, "key": key})
         row = cursor.fetchone()
     if row is None:
         return None
@@ -131,7 +138,10 @@ def lock(*, claim_id: int, labeler_id: int, key: UUID) -> Standing | None:
 def insert(
     standing: Standing, *, labeler_id: int, key: UUID, row: dict[str, Any], pairs: Sequence[Pair]
 ) -> Stored:
-    """Write a ranking with its comparisons, fill its slot, end its claim, drop its draft."""
+    """Write a ranking with all that belongs to it, fill its slot, end its claim, drop its draft.
+
+    Raises IntegrityError when the labeler has ranked the task since `read`.
+    """
     columns: tuple[tuple[Any, ...], ...] = tuple(zip(*pairs, strict=True))
     winners, losers, ties, strength, winner_bad, loser_bad = columns
     parameters = {
@@ -156,21 +166,11 @@ def insert(
         "winner_bad": list(winner_bad),
         "loser_bad": list(loser_bad),
         "slot": standing.slot_id,
+        "prompt": standing.prompt_id,
+        "started_from": row["started_from"],
+        "demonstration": row["demonstration"],
     }
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, parameters)
         stored = cursor.fetchone()
     return Stored(*stored)
-
-
-def insert_demonstration(
-    *, ranking_id: int, prompt_id: int, labeler_id: int, text: str, started_from: int | None
-) -> None:
-    """Keep the better answer that came with a ranking."""
-    Demonstration.objects.create(
-        ranking_id=ranking_id,
-        prompt_id=prompt_id,
-        labeler_id=labeler_id,
-        text=text,
-        started_from_id=started_from,
-    )

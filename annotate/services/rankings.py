@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from annotate.errors import AlreadyRanked, Conflict, Invalid, NotFound, RoundClosed
 from annotate.letters import LETTERS, in_letters
-from annotate.models import Claim, ClaimState, Comparison, Draft, Ranking, Slot
+from annotate.models import Claim, ClaimState, Comparison, Demonstration, Draft, Ranking, Slot
 from annotate.queries.access import labels_in
 from annotate.ranking import InvalidJudgment, Judgment, Pair, check, comparisons
 from annotate.services import audit, ranking_rows
@@ -62,9 +62,8 @@ def submit_ranking(*, claim_id: int, labeler_id: int, key: UUID, said: Said) -> 
         return _submit(claim_id, labeler_id, key, said)
 
 
-@transaction.atomic
 def _submit(claim_id: int, labeler_id: int, key: UUID, said: Said) -> Receipt:
-    standing = ranking_rows.lock(claim_id=claim_id, labeler_id=labeler_id, key=key)
+    standing = ranking_rows.read(claim_id=claim_id, labeler_id=labeler_id, key=key)
     if standing is None:
         raise NotFound
     if standing.replay is not None:
@@ -76,8 +75,11 @@ def _submit(claim_id: int, labeler_id: int, key: UUID, said: Said) -> Receipt:
             ranking=standing.current_ranking,
         )
     row, pairs = _to_row(standing, said)
+    row |= {
+        "demonstration": said.demonstration if said.demonstration.strip() else "",
+        "started_from": _started_from(standing, said),
+    }
     stored = ranking_rows.insert(standing, labeler_id=labeler_id, key=key, row=row, pairs=pairs)
-    _keep_demonstration(stored.id, standing, labeler_id, said)
     return Receipt(stored.id, claim_id, stored.counted, 1, stored.created_at)
 
 
@@ -85,7 +87,7 @@ def _submit(claim_id: int, labeler_id: int, key: UUID, said: Said) -> Receipt:
 def revise_ranking(*, ranking_id: int, labeler_id: int, key: UUID, said: Said) -> Receipt:
     """Store a new revision that supersedes; the old one and what was said in it remain."""
     old = _own(ranking_id, labeler_id)
-    standing = ranking_rows.lock(claim_id=old.claim_id, labeler_id=labeler_id, key=key)
+    standing = ranking_rows.read(claim_id=old.claim_id, labeler_id=labeler_id, key=key)
     if standing is None:
         raise NotFound
     if standing.replay is not None:
@@ -271,15 +273,19 @@ def _comparison(ranking_id: int, pair: Pair) -> Comparison:
 
 def _keep_demonstration(ranking_id: int, standing: Standing, labeler_id: int, said: Said) -> None:
     if said.demonstration.strip():
-        ranking_rows.insert_demonstration(
+        Demonstration.objects.create(
             ranking_id=ranking_id,
             prompt_id=standing.prompt_id,
             labeler_id=labeler_id,
             text=said.demonstration,
-            started_from=standing.order[LETTERS.index(said.started_from)]
-            if said.started_from and said.started_from in LETTERS[: len(standing.order)]
-            else None,
+            started_from_id=_started_from(standing, said),
         )
+
+
+def _started_from(standing: Standing, said: Said) -> int | None:
+    """The completion that a better answer was made of."""
+    shown = dict(zip(LETTERS, standing.order, strict=False))
+    return shown.get(said.started_from or "")
 
 
 def _receipt_of(ranking_id: int, *, replayed: bool) -> Receipt:
