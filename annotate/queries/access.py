@@ -27,9 +27,6 @@ class Access:
     project: Project
     role: Role
 
-    def may(self, roles: frozenset[Role]) -> bool:
-        return self.role in roles
-
 
 def project_for(user: User, slug: str, roles: frozenset[Role] = SEE) -> Access:
     """The project and the user's role in it.

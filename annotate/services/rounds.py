@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Max
@@ -257,15 +256,3 @@ def _locked(round_id: int) -> Round:
 def _require(round_: Round, state: RoundState, verb: str) -> None:
     if round_.state != state:
         raise Conflict(f"The round is {round_.state} and cannot be {verb}.")
-
-
-def spec_of(round_: Round) -> dict[str, Any]:
-    """The round's specification, for a person who wants to repeat it."""
-    return {
-        "prompts": round_.prompt_filter,
-        "k": round_.k,
-        "overlap": round_.overlap,
-        "sources": list(
-            round_.sources.values("served_model", "weight", "temperature", "top_p", "max_tokens")
-        ),
-    }
