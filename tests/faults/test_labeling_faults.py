@@ -41,10 +41,11 @@ def test_the_web_server_dies_during_a_submit(site: Site, ready: None) -> None:
 
 
 def submit_hangs() -> bool:
+    """Whether a statement waits for our lock. (The server shows only how a long one begins.)"""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity"
-            " WHERE wait_event_type = 'Lock' AND query LIKE '%%annotate_slot%%'"
+            " WHERE wait_event_type = 'Lock' AND query LIKE '%%INSERT INTO annotate_ranking%%'"
         )
         (count,) = cursor.fetchone()
     return bool(count)
