@@ -97,7 +97,7 @@ CACHES = {
     }
 }
 # Read from the cache, written through to the database: a flushed cache signs nobody out.
-SESSION_ENGINE = "annotate.sessions"
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 
 CELERY_BROKER_URL = ENV.broker_url
