@@ -68,21 +68,21 @@ def _empty_cache(request: pytest.FixtureRequest) -> None:
         client.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worker(django_db_setup: None) -> Iterator[Child]:
     """The Celery worker of queue `default`. Tests that need it are transactional."""
     with services.celery("worker") as child:
         yield child
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def generator(django_db_setup: None) -> Iterator[Child]:
     """The Celery worker of queue `generate`."""
     with services.celery("generator") as child:
         yield child
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def beat(django_db_setup: None) -> Iterator[Child]:
     """Celery's beat, which gives the workers the regular work."""
     with services.celery("beat") as child:
@@ -103,6 +103,8 @@ def vllm() -> Iterator[Child]:
     with services.local_vllm() as child:
         yield child
 
+
+# The Celery processes end with their module: their regular work would reach into other tests.
 
 # --- browser --------------------------------------------------------------------------------
 
