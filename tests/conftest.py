@@ -8,7 +8,6 @@ import pytest
 import redis
 from django.core.management import call_command
 from django.db import OperationalError, connection
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from annotate.launch.child import Child
 from tests import services
@@ -68,6 +67,9 @@ def _empty_cache(request: pytest.FixtureRequest) -> None:
         client.close()
 
 
+# The Celery processes end with their module: their regular work would reach into other tests.
+
+
 @pytest.fixture(scope="module")
 def worker(django_db_setup: None) -> Iterator[Child]:
     """The Celery worker of queue `default`. Tests that need it are transactional."""
@@ -102,25 +104,3 @@ def vllm() -> Iterator[Child]:
     """The real vLLM with the bundled model; address and key are the settings' own."""
     with services.local_vllm() as child:
         yield child
-
-
-# The Celery processes end with their module: their regular work would reach into other tests.
-
-# --- browser --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """Chromium for one folder of tests: as long as it lives, an event loop runs in this thread."""
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # the tests' queries are sequential
-        path = services.chromium()
-        yield playwright.chromium.launch(executable_path=path, args=services.CHROMIUM_FLAGS)
-
-
-@pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """A new browser profile; relative addresses lead to the site."""
-    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 800})
-    yield context.new_page()
-    context.close()

@@ -16,7 +16,7 @@ from inference import local
 
 PYTHON = sys.executable
 ROUNDS_AT_A_TIME = 8
-WEB_THREADS = 8
+WEB_THREADS = 16
 
 
 def log_of(env: Environment, name: str) -> Path:

@@ -13,12 +13,19 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.db import connection
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    sync_playwright,
+)
 
 from annotate.models import Project, Role, Round, User
 from annotate.services.projects import create_project
 from annotate.services.rankings import Said, submit_ranking
-from tests import cast
+from tests import cast, services
 from tests.browser.screen import Workbench
 from tests.services import Site
 
@@ -72,6 +79,27 @@ def sign_in_by_cookie(context: BrowserContext, url: str, username: str) -> None:
     client = cast.signed_in(User.objects.get(username=username))
     value = client.cookies[settings.SESSION_COOKIE_NAME].value
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": url}])
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Chromium for this folder: as long as it lives, an event loop runs in this thread.
+
+    It is defined here and not above, because a package's fixture lives as long as the package that
+    defines it: other folders' tests run loops of their own.
+    """
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # the tests' queries are sequential
+        path = services.chromium()
+        yield playwright.chromium.launch(executable_path=path, args=services.CHROMIUM_FLAGS)
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """A new browser profile; relative addresses lead to the site."""
+    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 800})
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture
