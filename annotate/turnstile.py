@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-PLACES = 3
+PLACES = 4
 # Larger bodies are file uploads, which are read as they come.
 SMALL_BODY = 1024 * 1024
 
