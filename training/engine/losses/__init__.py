@@ -1,0 +1,1 @@
+"""What the engine minimises: pure functions on tensors, one file per family."""
