@@ -85,7 +85,7 @@ def choice_tensors(source: Group | Pack) -> Choices:
     for first, ranking in _rankings(source):
         found = choices(ranking.tiers)
         sets += [[first + member for member in one] for one in found]
-        weights += [ranking.weight / len(found)] * len(found)
+        weights += [ranking.weight / len(found) for _ in found]
     return padded(sets, weights, _device(source))
 
 
