@@ -53,7 +53,7 @@ def test_two_devices_with_the_same_task(
     assert current.revision == (1 if outcome == "keep" else 2)
     best = current.order[0 if outcome == "keep" else 3]
     assert current.tiers[0] == [best]
-    assert there.page.get_by_test_id("outbox-count").get_attribute("data-attention") == "0"
+    expect(there.page.get_by_test_id("outbox-count")).to_have_attribute("data-attention", "0")
 
 
 def test_a_closed_replace_dialog_leaves_the_submit_in_the_outbox(
