@@ -1,0 +1,32 @@
+"""What a run is to do: frozen, typed, refused where it cannot be, saved beside what it produced."""
+
+from training.engine.spec.methods import DPO, KTO, Method, Online, Reward
+from training.engine.spec.reading import parse_spec, read_spec
+from training.engine.spec.run import RunSpec
+from training.engine.spec.sections import (
+    Base,
+    Data,
+    Lora,
+    Optimizer,
+    Parent,
+    Precision,
+    Training,
+)
+
+__all__ = [
+    "DPO",
+    "KTO",
+    "Base",
+    "Data",
+    "Lora",
+    "Method",
+    "Online",
+    "Optimizer",
+    "Parent",
+    "Precision",
+    "Reward",
+    "RunSpec",
+    "Training",
+    "parse_spec",
+    "read_spec",
+]

@@ -1,0 +1,143 @@
+"""What each method adds to a spec."""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from training.engine.spec.fields import TOKENS, Flag, Integer, Name, Number, Section
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+Beta = Annotated[
+    Number,
+    Field(
+        ge=0,
+        le=10,
+        description="How strongly the policy is held to the reference: a large value keeps it "
+        "close, a small one lets it move.",
+    ),
+]
+
+
+class Method(StrEnum):
+    """How a run learns."""
+
+    SFT = "sft"
+    REWARD = "reward"
+    DPO = "dpo"
+    KTO = "kto"
+    RLOO = "rloo"
+    GRPO = "grpo"
+
+    @property
+    def section(self) -> str | None:
+        """The part of the spec that belongs to this method."""
+        online = self in (Method.RLOO, Method.GRPO)
+        return None if self is Method.SFT else "online" if online else self.value
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the policy is held to a reference."""
+        return self not in (Method.SFT, Method.REWARD)
+
+
+class DPO(Section):
+    """Direct Preference Optimization, on whole rankings."""
+
+    beta: Beta = Field(default=0.1, gt=0)
+    loss: Literal["sigmoid", "ipo", "plackett_luce"] = Field(
+        default="sigmoid",
+        description="sigmoid: every pair of a ranking (DPO paper, eq. 7). ipo: the squared loss of "
+        "IPO, which does not run away on pairs without doubt. plackett_luce: the ranking as a "
+        "whole (DPO paper, eq. 20).",
+    )
+    label_smoothing: Number = Field(
+        default=0.0,
+        ge=0,
+        lt=0.5,
+        description="The share of judgments taken to be wrong (conservative DPO); for sigmoid.",
+    )
+    sft_weight: Number = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="Weight of an extra SFT loss on the best tier, which keeps the likelihood of "
+        "what was chosen up (RPO); 0 leaves it out.",
+    )
+
+    @model_validator(mode="after")
+    def _smoothing_belongs_to_sigmoid(self) -> Self:
+        if self.label_smoothing and self.loss != "sigmoid":
+            raise ValueError(
+                f'label_smoothing has no meaning for loss "{self.loss}"; '
+                'set it to 0, or loss to "sigmoid"'
+            )
+        return self
+
+
+class Reward(Section):
+    """A reward model: a scalar head, all pairs of a ranking (InstructGPT, eq. 1)."""
+
+    margins: Flag = Field(
+        default=True,
+        description="Ask for a larger distance where a judgment is stronger (Llama 2, eq. 2: "
+        "3, 2, 1).",
+    )
+    centering: Number = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Weight of a term that pulls the rewards of a pair towards a sum of zero; "
+        "0.01 is usual, 0 leaves it out.",
+    )
+    head_lr: Number | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Learning rate of the new head; absent, that of the optimizer.",
+    )
+
+
+class KTO(Section):
+    """Kahneman-Tversky Optimization: single completions, desirable or not."""
+
+    beta: Beta = Field(default=0.1, gt=0)
+    desirable_weight: Number = Field(
+        default=1.0, gt=0, le=100, description="Weight of the losses of desirable completions."
+    )
+    undesirable_weight: Number = Field(
+        default=1.0, gt=0, le=100, description="Weight of the losses of undesirable completions."
+    )
+
+
+class Online(Section):
+    """RLOO and GRPO: the policy answers prompts, and rewards say how well."""
+
+    rewards: tuple[Name, ...] = Field(
+        min_length=1,
+        description="What rewards a completion: Python functions as package.module:function, or "
+        "folders of reward adapters. Several are added up.",
+    )
+    generations: Integer = Field(
+        default=4,
+        ge=2,
+        le=64,
+        description="Completions for each prompt, compared with each other.",
+    )
+    max_new_tokens: Integer = Field(
+        default=256,
+        ge=1,
+        le=32768,
+        description="A completion is cut here.",
+        json_schema_extra=TOKENS,
+    )
+    temperature: Number = Field(
+        default=1.0, gt=0, le=2, description="Of sampling; 1 samples from the policy as it is."
+    )
+    beta: Beta = 0.05
+
+    def functions(self) -> tuple[str, ...]:
+        """The rewards that are Python functions; the others are folders of adapters."""
+        return tuple(reward for reward in self.rewards if _FUNCTION.fullmatch(reward))
