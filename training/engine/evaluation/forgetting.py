@@ -1,0 +1,100 @@
+"""Forgetting: how much worse an adapter predicts text that it was not trained to prefer.
+
+Perplexity on general text and on held-out demonstrations, of the adapter and of the base, on the
+same tokens.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.engine.evaluation.estimates import Estimate, ratio
+from training.engine.groups import Group
+from training.engine.packing import Pack
+
+MOST_NATS = 700.0
+
+TokenLogProbs = Callable[[Pack], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Perplexity:
+    """tokens: how many were predicted. nll: mean negative log-likelihood, nats a token.
+
+    perplexity: e^nll, None beyond what a number holds, as of a model that has collapsed.
+    """
+
+    tokens: int
+    nll: float
+    perplexity: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """difference: nats a token by which the adapter's nll exceeds the base's, with an interval over
+    passages; above 0 it has forgotten. ratio: adapter's perplexity over the base's.
+    """
+
+    adapter: Perplexity
+    base: Perplexity
+    difference: Estimate
+    ratio: float | None
+
+
+def passages(tokens: Sequence[int], *, length: int = 512) -> list[Group]:
+    """Cut plain text into passages of `length` tokens, as groups of one completion.
+
+    The first token of each is its prompt, all others are predicted from those before them in the
+    passage; a last passage of one token is left out. Raises ValueError for fewer than two tokens.
+    """
+    if length < 2 or len(tokens) < 2:
+        raise ValueError("a passage needs two tokens or more: one to start from, one to predict")
+    starts = range(0, len(tokens) - 1, length)
+    return [
+        Group(f"text-{start}", (tokens[start],), (tuple(tokens[start + 1 : start + length]),))
+        for start in starts
+    ]
+
+
+@torch.no_grad()
+def forgetting(packs: Iterable[Pack], adapter: TokenLogProbs, base: TokenLogProbs) -> Forgetting:
+    """Compare the two on the completions of the packs, pack by pack.
+
+    adapter, base: (N,) log-probabilities of a pack's completion tokens. Raises ValueError when
+    there is nothing to predict or a log-probability is not finite.
+    """
+    sums: list[np.ndarray[tuple[int, int], np.dtype[np.float64]]] = []
+    for packed in packs:
+        columns = (
+            -packed.sums(adapter(packed).double()),
+            -packed.sums(base(packed).double()),
+            torch.bincount(packed.owners, minlength=packed.completions).double(),
+        )
+        sums.append(torch.stack(columns, dim=1).cpu().numpy())
+    if not sums:
+        raise ValueError("no text to measure forgetting on")
+    table = np.concatenate(sums)
+    if not np.isfinite(table).all():
+        raise ValueError("a log-probability is not finite: the model is broken, or its precision")
+    ours, theirs, counts = table.T
+    tokens = int(counts.sum())
+    difference = ratio(ours - theirs, counts)
+    return Forgetting(
+        adapter=_perplexity(ours.sum(), tokens),
+        base=_perplexity(theirs.sum(), tokens),
+        difference=difference,
+        ratio=_exp(difference.value),
+    )
+
+
+def _perplexity(negative_log_likelihood: float, tokens: int) -> Perplexity:
+    nll = float(negative_log_likelihood) / tokens
+    return Perplexity(tokens, nll, _exp(nll))
+
+
+def _exp(nats: float) -> float | None:
+    return math.exp(nats) if nats < MOST_NATS else None
