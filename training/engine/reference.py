@@ -1,0 +1,110 @@
+"""Reference log-probabilities: once for each completion, kept on disk under what they depend on.
+
+The reference never changes during a run, and rarely between runs: its log-probabilities are
+computed in a first pass over the groups, and a later run on the same base and the same completions
+finds them in the file. SQLite lets several processes of one machine share it.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.engine.groups import Group, Tokens
+from training.engine.packing import Pack, pack
+
+WAIT_S = 60.0
+_CREATE = "CREATE TABLE IF NOT EXISTS reference (key BLOB PRIMARY KEY, logprobs BLOB) WITHOUT ROWID"
+
+Score = Callable[[Pack], Tensor]
+
+
+class ReferenceCache:
+    """Token log-probabilities of completions under one reference.
+
+    identity: content hash of the reference (base, precision, adapter): another one has other keys
+    in the same file.
+    """
+
+    def __init__(self, path: Path, identity: str) -> None:
+        self._identity = identity.encode()
+        self._connection = sqlite3.connect(path, timeout=WAIT_S)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        with self._connection:
+            self._connection.execute(_CREATE)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def missing(self, groups: Sequence[Group]) -> list[int]:
+        """Indices of the groups of which a completion is not known yet."""
+        return [number for number, group in enumerate(groups) if not self._knows(group)]
+
+    def put(self, packed: Pack, logprobs: Tensor) -> None:
+        """Keep the (N,) log-probabilities of a pack's completion tokens."""
+        values = logprobs.detach().float().cpu().numpy()
+        parts = np.split(
+            values, np.cumsum([len(tokens) for _, tokens in _each(packed.groups)])[:-1]
+        )
+        entries = [
+            (self._key(prompt, tokens), part.tobytes())
+            for (prompt, tokens), part in zip(_each(packed.groups), parts, strict=True)
+        ]
+        with self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO reference VALUES (?, ?)", entries)
+
+    def get(self, packed: Pack) -> Tensor:
+        """The (N,) log-probabilities of a pack's completion tokens; KeyError if one is missing."""
+        found = [self._one(prompt, tokens) for prompt, tokens in _each(packed.groups)]
+        return torch.from_numpy(np.concatenate(found)).to(packed.ends.device)
+
+    def _one(self, prompt: Tokens, tokens: Tokens) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        query = "SELECT logprobs FROM reference WHERE key = ?"
+        row = self._connection.execute(query, (self._key(prompt, tokens),)).fetchone()
+        if row is None:
+            raise KeyError("a completion has no reference log-probabilities")
+        return np.frombuffer(row[0], dtype=np.float32).copy()
+
+    def _knows(self, group: Group) -> bool:
+        query = "SELECT 1 FROM reference WHERE key = ?"
+        with closing(self._connection.cursor()) as cursor:
+            return all(
+                cursor.execute(query, (self._key(group.prompt, tokens),)).fetchone()
+                for tokens in group.completions
+            )
+
+    def _key(self, prompt: Tokens, tokens: Tokens) -> bytes:
+        digest = hashlib.sha256(self._identity)
+        for part in (prompt, tokens):
+            digest.update(len(part).to_bytes(8, "little"))
+            digest.update(np.asarray(part, dtype=np.int64).tobytes())
+        return digest.digest()
+
+
+def _each(groups: Iterable[Group]) -> Iterator[tuple[Tokens, Tokens]]:
+    return ((group.prompt, tokens) for group in groups for tokens in group.completions)
+
+
+@torch.no_grad()
+def fill(
+    cache: ReferenceCache,
+    groups: Sequence[Group],
+    batches: Sequence[Sequence[int]],
+    score: Score,
+    device: torch.device,
+    done: Callable[[int], None],
+) -> None:
+    """Compute what is missing. batches: indices of groups that fit into a pack together.
+
+    score: the reference's log-probabilities of a pack. done: is told how many packs are through.
+    """
+    for number, batch in enumerate(batches):
+        packed = pack([groups[index] for index in batch]).to(device)
+        cache.put(packed, score(packed))
+        done(number + 1)
