@@ -1,0 +1,109 @@
+"""Checkpoints from which a run goes on as if it had not stopped.
+
+A checkpoint holds what changes: the trainable weights, the optimizer, the schedule, the state of
+every random number generator. The frozen base is not in it. It is written beside its place and
+moved there whole, so a run that is killed while writing goes on from the one before.
+"""
+
+import random
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from training.engine.errors import SpecError
+
+PREFIX = "step-"
+
+
+def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Write the checkpoint of a step, and remove all but the last `keep`.
+
+    Raises OSError when the disk is full; what was there before stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f"{PREFIX}{step:06d}"
+    draft = Path(tempfile.mkdtemp(dir=folder, prefix=".draft-"))
+    try:
+        torch.save({"step": step, **state}, draft / "state.pt")
+        if place.exists():
+            shutil.rmtree(place)
+        draft.rename(place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    for old in _all(folder)[:-keep]:
+        shutil.rmtree(old)
+    return place
+
+
+def latest(folder: Path) -> Path | None:
+    """The last whole checkpoint; what a killed run left half-written is cleared away."""
+    if folder.is_dir():
+        for draft in folder.glob(".draft-*"):
+            shutil.rmtree(draft, ignore_errors=True)
+    found = _all(folder)
+    return found[-1] if found else None
+
+
+def load(place: Path) -> dict[str, Any]:
+    """Raises SpecError when the file cannot be read."""
+    try:
+        state: dict[str, Any] = torch.load(
+            place / "state.pt", map_location="cpu", weights_only=False
+        )
+    except (OSError, RuntimeError, EOFError) as problem:
+        raise SpecError(
+            f"The checkpoint {place.name} cannot be read: {problem}",
+            advice="Delete its folder; the run then goes on from the one before.",
+        ) from problem
+    return state
+
+
+def _all(folder: Path) -> list[Path]:
+    return sorted(place for place in folder.glob(f"{PREFIX}*") if (place / "state.pt").is_file())
+
+
+def trainable_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights that training changes, by name, on the CPU."""
+    return {
+        name: parameter.detach().cpu().clone()
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+@torch.no_grad()
+def load_trainable(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """Put saved weights back. Raises SpecError when the names are not those of this model."""
+    wanted = {name: one for name, one in module.named_parameters() if one.requires_grad}
+    if wanted.keys() != state.keys():
+        raise SpecError(
+            "The checkpoint belongs to another model or adapter.",
+            advice="Start the run in a new folder, or restore its spec.",
+        )
+    for name, parameter in wanted.items():
+        parameter.copy_(state[name])
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every generator that training draws from."""
+    state: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
