@@ -12,7 +12,7 @@ class EngineError(Exception):
 
     exit_code: ClassVar[int] = 1
     permanent: ClassVar[bool] = True
-    usual_advice: ClassVar[str] = ""
+    usual_advice: ClassVar[str] = "The log has the detail."
 
     def __init__(self, message: str, *, advice: str = "") -> None:
         super().__init__(message)
@@ -42,6 +42,13 @@ class Stopped(EngineError):
     usual_advice = "Start the same command again to go on from the checkpoint."
 
 
+class StoppedAtOnce(Stopped):
+    """Somebody did not want to wait for the checkpoint."""
+
+    exit_code = 1
+    usual_advice = "Start the same command again to go on from the last checkpoint."
+
+
 class OutOfMemory(EngineError):
     exit_code = 4
     usual_advice = (
@@ -66,3 +73,17 @@ class DiskFull(EngineError):
         "Free some space, or keep fewer checkpoints (training.keep_checkpoints); "
         "then start the same command again to go on from the last checkpoint."
     )
+
+
+class Busy(EngineError):
+    """Another process is at work in the run folder."""
+
+    permanent = False
+    usual_advice = "Wait for it to end, or stop it first."
+
+
+class Passing(EngineError):
+    """The network or a disk failed; it may work the next time."""
+
+    permanent = False
+    usual_advice = "Start the same command again; the log has the detail."

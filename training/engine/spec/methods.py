@@ -66,6 +66,11 @@ class DPO(Section):
         description="Weight of an extra SFT loss on the best tier, which keeps the likelihood of "
         "what was chosen up (RPO); 0 leaves it out.",
     )
+    reference_cache: Name | None = Field(
+        default=None,
+        description="A file in which runs on the same base share the reference's "
+        "log-probabilities; absent, one in the run folder.",
+    )
 
     @model_validator(mode="after")
     def _smoothing_belongs_to_sigmoid(self) -> Self:

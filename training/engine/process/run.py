@@ -1,0 +1,108 @@
+"""One run from its folder to its exit code."""
+
+import logging
+import os
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from training.engine.errors import Busy, EngineError, SpecError, Stopped, StoppedAtOnce
+from training.engine.process import outcome
+from training.engine.process.display import display_for
+from training.engine.process.failures import in_words
+from training.engine.process.folder import RunFolder
+from training.engine.process.heartbeat import Heartbeat
+from training.engine.process.metrics import MetricsWriter
+from training.engine.process.paths import with_absolute_paths
+from training.engine.process.reporter import Reporter
+from training.engine.process.stop import StopRequest
+from training.engine.spec import RunSpec, read_spec
+
+log = logging.getLogger(__name__)
+AT_ONCE = "Ended at once by a second signal, without a checkpoint of the last steps."
+
+
+def run(root: Path) -> int:
+    """Do what spec.json in the folder says; returns the exit code. Raises nothing."""
+    # Of several processes (accelerate launch) the first one writes and speaks.
+    first = os.environ.get("RANK", "0") == "0"
+    folder = RunFolder(root, writes=first)
+    begin = time.monotonic()
+    warnings: list[str] = []
+    try:
+        if not folder.root.is_dir():
+            raise SpecError(f"There is no run folder {folder.root}.")
+        with folder.held():
+            return _held_run(folder, begin, warnings)
+    except BaseException as problem:
+        known = in_words(problem)
+        if not isinstance(problem, EngineError):
+            log.exception("The run ended with an error.")
+        _tell(known, folder, begin, warnings)
+        return known.exit_code
+
+
+def _held_run(folder: RunFolder, begin: float, warnings: list[str]) -> int:
+    stop = StopRequest()
+
+    def end_at_once() -> None:
+        problem = StoppedAtOnce(AT_ONCE)
+        outcome.ended(folder, problem, warnings=warnings, seconds=time.monotonic() - begin)
+
+    with stop.on_signals(end_at_once):
+        if _work(read_spec(folder.spec), folder, stop, warnings):
+            outcome.finished(folder, warnings=warnings, seconds=time.monotonic() - begin)
+            _say(folder, f"The run is finished: {folder.root}")
+        else:
+            _say(folder, f"This run was finished before: {folder.root}")
+    return 0
+
+
+def _work(spec: RunSpec, folder: RunFolder, stop: StopRequest, warnings: list[str]) -> bool:
+    """Run the method; False when the run was finished before."""
+    located = with_absolute_paths(spec, folder)
+    # Imported here: a wrong spec is refused without the seconds of importing torch.
+    from training.engine.memory.peak import PeakMemory
+    from training.engine.methods import run_method
+    from training.engine.process import manifest
+
+    with ExitStack() as stack:
+        heartbeat = stack.enter_context(Heartbeat(folder))
+        data = manifest.data_identity(folder, spec)
+        if manifest.is_finished(folder, spec, data):
+            return False
+        if folder.writes:
+            manifest.begin(folder, spec, data)
+            folder.result.unlink(missing_ok=True)
+        peak = stack.enter_context(PeakMemory(manifest.device()["type"]))
+        display = display_for(visible=folder.writes)
+        stack.callback(display.close)
+        reporter = Reporter(
+            MetricsWriter(folder),
+            heartbeat,
+            display,
+            lambda: round(peak.peak().allocated / 2**20, 1),
+        )
+        reporter.warnings = warnings
+        if stop.requested:
+            raise Stopped("Stopped before the first step.", advice="Start the same command again.")
+        run_method(located, folder, reporter, stop)
+        folder.update_manifest({"memory": {"peak": peak.peak().to_json()}})
+    return True
+
+
+def _tell(problem: EngineError, folder: RunFolder, begin: float, warnings: list[str]) -> None:
+    _say(folder, f"{problem.message}\n{problem.advice}".strip())
+    # The result of a folder in which another process is at work is that process's.
+    if isinstance(problem, Busy) or not folder.root.is_dir():
+        return
+    try:
+        outcome.ended(folder, problem, warnings=warnings, seconds=time.monotonic() - begin)
+    except OSError as again:
+        log.error("result.json could not be written: %s", again)
+
+
+def _say(folder: RunFolder, text: str) -> None:
+    if folder.writes:
+        print(text, file=sys.stderr, flush=True)
