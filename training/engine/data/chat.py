@@ -1,0 +1,187 @@
+"""Chat templates: what a model reads of a conversation, and what it is to write.
+
+A replica renders the prompt with the tokenizer's own template, and the model writes the tokens of
+its answer and then one that ends its turn. Training sees exactly that: the prompt as rendered, the
+text of a completion, the end of the turn. What a template prints behind the end of a turn (ChatML:
+a line break) is never written by a model, and no part of a completion.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from jinja2 import TemplateError
+
+from training.engine.data.report import Refused
+from training.engine.errors import DataError
+
+# The conversations over which a template's hash is taken, here and by the replicas.
+PROBES: tuple[Sequence[Mapping[str, str]], ...] = (
+    # Without a system message: some templates put one in themselves.
+    ({"role": "user", "content": "Which colour has the sky?"},),
+    (
+        {"role": "user", "content": "Count: 1, 2, 3 …\n\n  <b>next</b>"},
+        {"role": "assistant", "content": " 4"},
+        {"role": "user", "content": "Grüße! 你好 👋 "},
+    ),
+)
+# For tokenizers without a template: "User: Hi\n\nAssistant:", answered by " Hello".
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] + '\n\n' }}"
+    "{% else %}{{ message['role'].capitalize() + ': ' + message['content'] + '\n\n' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+REFUSED = "the chat template refuses the conversation"
+
+_ANSWER = "Blue it is: Ωmega 7"
+# What templates of reasoning models print in place of thoughts that they do not know.
+_NO_THOUGHTS = re.compile(r"\s*<think>\s*</think>\s*")
+_USE_ANOTHER = "Give the model a chat template as it is used by its authors for generation."
+
+
+class Chat:
+    """A tokenizer's chat template.
+
+    head: blanks that stand between the prompt and an answer (Llama 2: a space), mostly "".
+    end: the token that ends the assistant's turn. Both are found by rendering known conversations.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Raises DataError for a template that cannot be trained with."""
+        self.tokenizer = tokenizer
+        self._template = None if tokenizer.chat_template else _plain(tokenizer)
+        heads, tails = zip(*map(self._around_answer, PROBES), strict=True)
+        if len(set(heads)) > 1 or len(set(tails)) > 1:
+            raise DataError(
+                "The chat template surrounds an answer differently in different conversations: "
+                f"{heads[0]!r} and {tails[0]!r}, but {heads[1]!r} and {tails[1]!r}.",
+                advice=_USE_ANOTHER,
+            )
+        self.head = _blanks(heads[0])
+        self.end = self._end(tails[0])
+
+    def prompt(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """The conversation with the start of the assistant's turn, special tokens as text.
+
+        Raises Refused where the template refuses it, DataError if it takes no system message.
+        """
+        try:
+            return self._render(messages, answered=False)
+        except TemplateError as error:
+            if messages[0]["role"] == "system" and self._takes(messages[1:]):
+                raise DataError(
+                    f"The chat template takes no system message: {error}.",
+                    advice="Move the system messages of the data into the user's first turn.",
+                ) from error
+            raise Refused(REFUSED, str(error)[:120]) from None
+
+    @cached_property
+    def hash(self) -> str:
+        """What the template makes of PROBES with this tokenizer, 64 hexadecimal digits."""
+        ids = self.tokenizer(
+            [self._render(probe, answered=False) for probe in PROBES], add_special_tokens=False
+        )["input_ids"]
+        text = ";".join(",".join(str(token) for token in tokens) for tokens in ids)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _takes(self, messages: Sequence[Mapping[str, str]]) -> bool:
+        try:
+            self._render(messages, answered=False)
+        except TemplateError:
+            return False
+        return True
+
+    def _render(self, messages: Sequence[Mapping[str, str]], *, answered: bool) -> str:
+        # Without `tokenize` a text, whatever transformers makes the type of tokens.
+        rendered: str = self.tokenizer.apply_chat_template(
+            list(messages),
+            tokenize=False,
+            add_generation_prompt=not answered,
+            chat_template=self._template,
+        )
+        return rendered
+
+    def _around_answer(self, messages: Sequence[Mapping[str, str]]) -> tuple[str, str]:
+        """What is printed before an answer, from the end of the prompt on, and behind it."""
+        try:
+            prompt = self._render(messages, answered=False)
+            whole = self._render(
+                [*messages, {"role": "assistant", "content": _ANSWER}], answered=True
+            )
+        except (TemplateError, ValueError, TypeError) as error:
+            raise DataError(
+                f"The chat template cannot be used: {error}.", advice=_USE_ANOTHER
+            ) from error
+        if _ANSWER not in whole:
+            raise DataError(
+                "The chat template changes what the assistant says, or leaves it out.",
+                advice=_USE_ANOTHER,
+            )
+        if not whole.startswith(prompt):
+            raise DataError(
+                f"The chat template opens the assistant's turn with {prompt[-40:]!r}, which an "
+                "answered conversation does not have: prompts would differ from those served.",
+                advice=_USE_ANOTHER,
+            )
+        head, _, tail = whole[len(prompt) :].rpartition(_ANSWER)
+        return head, tail
+
+    def _end(self, tail: str) -> tuple[int, ...]:
+        """The first special token behind an answer; without one, that which ends a text.
+
+        The model stops there when it is served. An encoder, which writes nothing, has a separator.
+        """
+        tokenizer = self.tokenizer
+        ids = tokenizer(tail, add_special_tokens=False)["input_ids"] if tail else []
+        special = _special_ids(tokenizer)
+        first = next((place for place, token in enumerate(ids) if token in special), None)
+        if first is not None and not tokenizer.decode(ids[:first]).strip():
+            return (ids[first],)
+        for ending in (tokenizer.eos_token_id, tokenizer.sep_token_id):
+            if ending is not None:
+                return (ending,)
+        raise DataError(
+            "The tokenizer has no token that ends a turn: neither in its chat template nor as "
+            "eos_token.",
+            advice="Set eos_token in its tokenizer_config.json.",
+        )
+
+
+def template_hash(tokenizer: Any) -> str:
+    """The same hash as a replica's that serves the model with this tokenizer.
+
+    A tokenizer without a template is given PLAIN_TEMPLATE. Raises DataError.
+    """
+    return Chat(tokenizer).hash
+
+
+def _plain(tokenizer: Any) -> str:
+    """PLAIN_TEMPLATE after what the tokenizer itself puts in front of a text: BOS or [CLS]."""
+    ids = tokenizer("a")["input_ids"]
+    special = _special_ids(tokenizer)
+    if not ids or ids[0] not in special:
+        return PLAIN_TEMPLATE
+    first: str = tokenizer.convert_ids_to_tokens(ids[0])
+    return "{{ '" + first.replace("\\", "\\\\").replace("'", "\\'") + "' }}" + PLAIN_TEMPLATE
+
+
+def _special_ids(tokenizer: Any) -> frozenset[int]:
+    added = tokenizer.added_tokens_decoder.items()
+    return frozenset(tokenizer.all_special_ids) | {n for n, token in added if token.special}
+
+
+def _blanks(head: str) -> str:
+    if _NO_THOUGHTS.fullmatch(head):
+        # Printed for answers whose thoughts are unknown; a model that is asked writes its own.
+        return ""
+    if head.strip():
+        raise DataError(
+            f"The chat template has no generation prompt: before an answer it prints {head!r}, "
+            "and a prompt ends without it.",
+            advice=_USE_ANOTHER,
+        )
+    return head

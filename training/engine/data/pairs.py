@@ -1,0 +1,103 @@
+"""Rows of preference pairs, in the formats that people have them in.
+
+{prompt, chosen, rejected} and {chosen, rejected}, of messages (TRL's conversational formats) or
+plain texts; HH-RLHF's transcripts. A plain text as prompt is one user message: models are trained
+as they are served, through the chat template. Optional columns: margin (what the chosen one's
+reward is to exceed the other's by), strength (1 slightly, 2 clearly, 3 significantly, 0 not said),
+weight, split, chosen_unacceptable, rejected_unacceptable.
+"""
+
+from typing import Any
+
+from training.engine.data import conversations
+from training.engine.data.conversations import Messages
+from training.engine.data.examples import (
+    Answer,
+    Example,
+    Said,
+    column,
+    held_out,
+    is_amount,
+    weight,
+)
+from training.engine.data.report import Refused
+from training.engine.data.rows import Row
+
+NO_PAIR = "row is no pair; it has no columns chosen and rejected"
+NO_PROMPT = "row has no prompt, and chosen and rejected are no transcripts"
+NO_ANSWER = "chosen or rejected does not end with the assistant's turn"
+DIFFERENT = "chosen and rejected answer different prompts"
+SAME = "chosen and rejected are the same"
+BAD_MARGIN = "the margin is not a number of 0 or more"
+BAD_STRENGTH = "the strength is not one of 0 to 3"
+BAD_MARK = "chosen_unacceptable or rejected_unacceptable is neither true nor false"
+
+
+def read_pair(row: Row) -> Example:
+    """Raises Refused."""
+    values = row.values
+    if "chosen" not in values and "rejected" not in values:
+        raise Refused(NO_PAIR, "name the file in data.rankings" if "tiers" in values else "")
+    chosen, rejected = (_whole(values, side) for side in ("chosen", "rejected"))
+    for turns in (chosen, rejected):
+        if not turns or turns[-1]["role"] != "assistant":
+            raise Refused(NO_ANSWER)
+    if chosen[:-1] != rejected[:-1]:
+        raise Refused(DIFFERENT)
+    texts = [turns[-1]["content"] for turns in (chosen, rejected)]
+    if texts[0] == texts[1]:
+        raise Refused(SAME)
+    said = Said(
+        ((0,), (1,)),
+        (_strength(values),),
+        _unacceptable(values),
+        weight(values),
+        margin=_margin(values),
+    )
+    asked = conversations.prompt(chosen[:-1])
+    return Example(row.where, asked, tuple(map(Answer, texts)), said, held_out(values))
+
+
+def _whole(values: dict[str, Any], side: str) -> Messages:
+    """The conversation with this answer as its last turn."""
+    answer = column(values, side)
+    if "prompt" not in values:
+        if not isinstance(answer, str):
+            return conversations.messages(answer, role="assistant")
+        if not conversations.is_transcript(answer):
+            raise Refused(NO_PROMPT)
+        return conversations.transcript(answer)
+    asked, turns = _asked(values["prompt"]), conversations.messages(answer, role="assistant")
+    # Some files repeat the prompt in front of each answer.
+    return turns if turns[: len(asked)] == asked else asked + turns
+
+
+def _asked(prompt: Any) -> Messages:
+    if not isinstance(prompt, str) or not conversations.is_transcript(prompt):
+        return conversations.messages(prompt, role="user")
+    turns = conversations.transcript(prompt)
+    opened = turns[-1] == {"role": "assistant", "content": ""}
+    return turns[:-1] if opened else turns
+
+
+def _margin(values: dict[str, Any]) -> float | None:
+    margin = values.get("margin")
+    if margin is None:
+        return None
+    if not is_amount(margin):
+        raise Refused(BAD_MARGIN, repr(margin)[:40])
+    return float(margin)
+
+
+def _strength(values: dict[str, Any]) -> int | None:
+    strength = values.get("strength", 0)
+    if type(strength) is not int or not 0 <= strength <= 3:
+        raise Refused(BAD_STRENGTH, repr(strength)[:40])
+    return strength or None
+
+
+def _unacceptable(values: dict[str, Any]) -> frozenset[int]:
+    marks = [values.get(f"{side}_unacceptable", False) for side in ("chosen", "rejected")]
+    if not all(type(mark) is bool for mark in marks):
+        raise Refused(BAD_MARK)
+    return frozenset(place for place, mark in enumerate(marks) if mark)

@@ -1,0 +1,140 @@
+"""The data files of a spec, as one stream of examples, encoded."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from training.engine.data import files
+from training.engine.data.chat import Chat
+from training.engine.data.conversations import Messages, prompt_hash
+from training.engine.data.encoding import Encoder
+from training.engine.data.examples import Example, Said
+from training.engine.data.report import DropReport, Drops, Refused
+from training.engine.data.rows import Row, read_rows
+from training.engine.errors import DataError
+from training.engine.groups import Tokens
+from training.engine.spec import Data
+
+# Rows whose texts are held and encoded together.
+CHUNK = 1 << 10
+# Changes whenever the same files would give other groups.
+VERSION = 1
+
+Read = Callable[[Row], Example]
+
+
+class Part(NamedTuple):
+    """Files of one format with what they are for."""
+
+    role: str
+    read: Read
+    paths: Sequence[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A row in tokens.
+
+    prompt_hash: equal for prompts that must be on the same side of a split. identity: equal for
+    rows with the same prompt and the same answers. completions: None for one that is too long.
+    """
+
+    where: str
+    messages: Messages
+    prompt_hash: bytes
+    identity: bytes
+    prompt: Tokens
+    completions: tuple[Tokens | None, ...]
+    said: Said | None
+    held_out: bool | None
+
+
+class Source:
+    """Reads and encodes files, and counts what is left out.
+
+    Raises DataError from the start for a file that is not there or a chat template that cannot be
+    trained with.
+    """
+
+    def __init__(self, data: Data, chat: Chat, parts: Sequence[tuple[str, Read, Iterable[str]]]):
+        self.drops = Drops()
+        self.parts = [Part(role, read, files.located(names)) for role, read, names in parts]
+        paths = [path for part in self.parts for path in part.paths]
+        if not paths:
+            raise DataError("No data files are given.", advice="Name them in the spec's data.")
+        if doubled := [path for path in paths if paths.count(path) > 1]:
+            raise DataError(
+                f"The data file {doubled[0]} is given twice.", advice="Keep one of them."
+            )
+        self._labels = dict(zip(paths, files.labels(paths), strict=True))
+        self._encoder = Encoder(
+            chat,
+            max_prompt_tokens=data.max_prompt_tokens,
+            max_completion_tokens=data.max_completion_tokens,
+        )
+
+    def encoded(self, *roles: str) -> Iterator[Encoded]:
+        """The usable rows of the files with these roles, in their order."""
+        examples = (
+            example for part in self.parts if part.role in roles for example in self._examples(part)
+        )
+        while chunk := list(islice(examples, CHUNK)):
+            yield from self._encode(chunk)
+
+    def report(self) -> DropReport:
+        return self.drops.report(cut_prompts=self._encoder.cut_prompts)
+
+    def content_hash(self, settings: dict[str, object]) -> str:
+        """sha256 of the files, and of all settings that change what is made of them."""
+        settings |= {"version": VERSION, **self._encoder.settings}
+        text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS).decode()
+        return files.content_hash([(part.role, part.paths) for part in self.parts], text)
+
+    def _examples(self, part: Part) -> Iterator[Example]:
+        for path in part.paths:
+            for row in read_rows(path, self._labels[path], self.drops):
+                try:
+                    yield part.read(row)
+                except Refused as refused:
+                    self.drops.refuse(row.where, refused)
+
+    def _encode(self, chunk: Sequence[Example]) -> Iterator[Encoded]:
+        prompts = self._encoder.prompts(example.prompt for example in chunk)
+        answers = [answer for example in chunk for answer in example.answers]
+        tokens = iter(self._encoder.completions(answers))
+        for example, prompt in zip(chunk, prompts, strict=True):
+            completions = tuple(islice(tokens, len(example.answers)))
+            if isinstance(prompt, Refused):
+                self.drops.refuse(example.where, prompt)
+                continue
+            yield Encoded(
+                example.where,
+                example.prompt,
+                prompt_hash(example.prompt),
+                _identity(example),
+                prompt,
+                completions,
+                example.said,
+                example.held_out,
+            )
+
+
+def nothing_left(what: str, report: DropReport) -> DataError:
+    """words: what there is nothing of; the most frequent reasons follow."""
+    if not report.rows:
+        return DataError(f"{what}: the files are empty.")
+    reasons = "; ".join(
+        f"{one.reason} ({one.count:,} times, first at {one.examples[0]})"
+        for one in report.dropped[:3]
+    )
+    return DataError(f"{what}. Rows: {report.rows:,}. Left out: {reasons or 'none'}.")
+
+
+def _identity(example: Example) -> bytes:
+    answers = [[answer.text, answer.cut_off] for answer in example.answers]
+    turns = [[turn["role"], turn["content"]] for turn in example.prompt]
+    return files.digest(orjson.dumps([turns, answers]))
