@@ -18,7 +18,7 @@ from training.engine.errors import (
     SpecError,
 )
 from training.engine.process import RunFolder, manifest
-from training.engine.process.display import Lines
+from training.engine.process.display import Bar, Lines
 from training.engine.process.failures import in_words
 from training.engine.process.metrics import MetricsWriter
 from training.engine.process.paths import with_absolute_paths
@@ -165,6 +165,22 @@ def test_lines_for_a_log_are_few(capsys: pytest.CaptureFixture[str]) -> None:
         "1 of 200: loss 0.5, lr 0.0001, 3 min left",
         "200 of 200: loss 0.5, lr 0.0001",
     ]
+
+
+def test_a_terminal_gets_a_bar_that_goes_on_where_the_run_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bar = Bar()
+    bar.phase("training", 200)
+    bar.progress(150)
+    bar.metrics({"loss": 0.5})
+    bar.say("Warning: few data.")
+    bar.close()
+    said = capsys.readouterr().err
+    assert "training:  75%" in said
+    assert "150/200" in said
+    assert "loss 0.5" in said
+    assert "Warning: few data." in said
 
 
 def full_database() -> sqlite3.OperationalError:

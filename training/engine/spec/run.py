@@ -20,14 +20,12 @@ class RunSpec(Section):
         "and learn from rewards.",
     )
     base: Base = Field(description="The model that is trained on.")
-    lora: Lora = Field(default_factory=Lora, description="The adapter that is trained.")
+    lora: Lora = Field(default=Lora(), description="The adapter that is trained.")
     parent: Parent | None = Field(
         default=None, description="An adapter to go on from, or to be held to."
     )
     data: Data = Field(description="The files to learn from and to evaluate on.")
-    optimizer: Optimizer = Field(
-        default_factory=Optimizer, description="The optimizer and its schedule."
-    )
+    optimizer: Optimizer = Field(default=Optimizer(), description="The optimizer and its schedule.")
     training: Training = Field(description="How long, in what steps.")
     dpo: DPO | None = Field(default=None, description="Settings of DPO; for method dpo only.")
     reward: Reward | None = Field(
