@@ -1,0 +1,4 @@
+"""The names under which PEFT holds the adapters of a run."""
+
+POLICY = "default"
+REFERENCE = "reference"
