@@ -133,7 +133,7 @@ def load_adapter(model: Any, adapter: StoredAdapter, *, name: str = POLICY) -> A
 
     Raises SpecError when the adapter's layers are not the model's.
     """
-    config = replace(adapter.config, inference_mode=True)
+    config = replace(adapter.config, base_model_name_or_path=None, inference_mode=True)
     try:
         peft: Any = get_peft_model(model, config, adapter_name=name)
     except ValueError as problem:
