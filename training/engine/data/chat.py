@@ -54,15 +54,15 @@ class Chat:
         """Raises DataError for a template that cannot be trained with."""
         self.tokenizer = tokenizer
         self._template = None if tokenizer.chat_template else _plain(tokenizer)
-        heads, tails = zip(*map(self._around_answer, PROBES), strict=True)
-        if len(set(heads)) > 1 or len(set(tails)) > 1:
+        found = [self._around_answer(probe) for probe in PROBES]
+        surroundings = {(_blanks(before), self._end(behind)) for before, behind in found}
+        if len(surroundings) > 1:
             raise DataError(
                 "The chat template surrounds an answer differently in different conversations: "
-                f"{heads[0]!r} and {tails[0]!r}, but {heads[1]!r} and {tails[1]!r}.",
+                f"{found[0]!r} and {found[1]!r}.",
                 advice=_USE_ANOTHER,
             )
-        self.head = _blanks(heads[0])
-        self.end = self._end(tails[0])
+        ((self.head, self.end),) = surroundings
 
     def prompt(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The conversation with the start of the assistant's turn, special tokens as text.
