@@ -29,8 +29,6 @@ def main(folder: str) -> None:
     base = load_base(Base(model=folder, precision=Precision.NF4), device="cpu", sharded=True)
     torch.manual_seed(0)
     scorer = LogProbs(attach_lora(base, Lora(r=4)), "unpacked")
-    # Accelerate asks the module that it shards which of its layers are units.
-    vars(scorer)["_no_split_modules"] = scorer.inner._no_split_modules
     scorer.train()
     packed = pack([Group("one", tuple(range(10, 20)), ((30, 31, 32), (40, 41)), ())])
     whole = scorer(packed).detach()

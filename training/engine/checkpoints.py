@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from training.engine.errors import SpecError
 
@@ -67,17 +68,45 @@ def _all(folder: Path) -> list[Path]:
     return sorted(place for place in folder.glob(f"{PREFIX}*") if (place / "state.pt").is_file())
 
 
-def trainable_state(module: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights that training changes, by name, on the CPU."""
+def trainable_state(module: nn.Module) -> dict[str, Tensor]:
+    """The weights that training changes, by name, on the CPU; gathered where they are sharded."""
     return {
-        name: parameter.detach().cpu().clone()
+        name: whole(parameter.detach())
         for name, parameter in module.named_parameters()
         if parameter.requires_grad
     }
 
 
+def whole(value: Any) -> Any:
+    """A state with every tensor on the CPU and gathered from all processes; all have to call."""
+    if isinstance(value, dict):
+        return {key: whole(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(whole(one) for one in value)
+    if isinstance(value, DTensor):
+        value = value.full_tensor()
+    return value.detach().cpu().clone() if isinstance(value, Tensor) else value
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Put a gathered state back, sharded as its parameters are."""
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    state = {
+        number: {name: _placed(value, parameters[number]) for name, value in entries.items()}
+        for number, entries in saved["state"].items()
+    }
+    optimizer.load_state_dict({**saved, "state": state})
+
+
+def _placed(value: Any, parameter: Tensor) -> Any:
+    if not isinstance(parameter, DTensor) or not isinstance(value, Tensor) or not value.dim():
+        return value
+    value = value.to(parameter.device)
+    return distribute_tensor(value, parameter.device_mesh, parameter.placements)
+
+
 @torch.no_grad()
-def load_trainable(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
+def load_trainable(module: nn.Module, state: dict[str, Tensor]) -> None:
     """Put saved weights back. Raises SpecError when the names are not those of this model."""
     wanted = {name: one for name, one in module.named_parameters() if one.requires_grad}
     if wanted.keys() != state.keys():
@@ -86,7 +115,7 @@ def load_trainable(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
             advice="Start the run in a new folder, or restore its spec.",
         )
     for name, parameter in wanted.items():
-        parameter.copy_(state[name])
+        parameter.copy_(_placed(state[name], parameter))
 
 
 def random_state() -> dict[str, Any]:

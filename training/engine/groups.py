@@ -53,5 +53,10 @@ class Group:
         return len(self.prompt) + sum(map(len, self.completions))
 
     @property
+    def longest(self) -> int:
+        """Tokens of the prompt with the longest completion."""
+        return len(self.prompt) + max(map(len, self.completions))
+
+    @property
     def weight(self) -> float:
         return sum(ranking.weight for ranking in self.rankings)

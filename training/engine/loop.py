@@ -65,14 +65,23 @@ class Run:
     evaluate: AfterStep | None = None
 
 
-def train(objective: Objective, groups: Sequence[Group], run: Run, accelerator: Accelerator) -> int:
+def train(
+    objective: Objective,
+    prepared: nn.Module,
+    groups: Sequence[Group],
+    run: Run,
+    accelerator: Accelerator,
+) -> int:
     """Train until the plan's last step, from the last checkpoint if there is one.
 
-    Returns the number of steps. Raises Stopped after a checkpoint when asked to stop, NotFinite
-    when the loss or the gradient is not a number any more.
+    prepared: the objective's scorer as accelerate wrapped it. Returns the number of steps. Raises
+    Stopped after a checkpoint when asked to stop, NotFinite when the loss or the gradient is not a
+    number any more.
     """
     plan = run.plan
-    optimizer = build_optimizer(objective.scorer, run.optimizer, head_lr=run.head_lr)
+    optimizer = accelerator.prepare_optimizer(
+        build_optimizer(prepared, run.optimizer, head_lr=run.head_lr)
+    )
     schedule = get_scheduler(
         run.optimizer.schedule,
         optimizer,
@@ -81,15 +90,14 @@ def train(objective: Objective, groups: Sequence[Group], run: Run, accelerator: 
     )
     state = State(objective.scorer, optimizer, schedule)
     state.resume(run.checkpoints)
-    scorer, optimizer = accelerator.prepare(objective.scorer, optimizer)
-    scorer.train()
+    prepared.train()
     run.listener.phase("training", plan.steps)
     run.listener.progress(state.step)
     while state.step < plan.steps:
         begin = time.monotonic()
         totals = Totals()
-        tokens = _accumulate(scorer, objective, groups, run, state.step, totals, accelerator)
-        norm = accelerator.clip_grad_norm_(scorer.parameters(), run.optimizer.max_grad_norm)
+        tokens = _accumulate(prepared, objective, groups, run, state.step, totals, accelerator)
+        norm = accelerator.clip_grad_norm_(prepared.parameters(), run.optimizer.max_grad_norm)
         metrics = _means(totals, accelerator)
         _refuse_nan(metrics["loss"], norm, state.step + 1)
         learning_rate = schedule.get_last_lr()[0]
@@ -101,7 +109,7 @@ def train(objective: Objective, groups: Sequence[Group], run: Run, accelerator: 
         run.listener.progress(state.step)
         if _every(run.training.evaluate_every, state.step) and run.evaluate is not None:
             metrics |= run.evaluate(state.step)
-            scorer.train()
+            prepared.train()
         if _every(run.training.log_every, state.step) or state.step == plan.steps:
             run.listener.metrics(
                 {
@@ -115,7 +123,7 @@ def train(objective: Objective, groups: Sequence[Group], run: Run, accelerator: 
                     "tokens_per_s": round(tokens / (time.monotonic() - begin), 1),
                 }
             )
-        stopping = run.stop.requested
+        stopping = _agreed(run.stop, accelerator)
         if stopping or _every(run.training.checkpoint_every, state.step):
             state.save(run.checkpoints, run.training.keep_checkpoints, accelerator)
         if stopping and state.step < plan.steps:
@@ -139,20 +147,21 @@ class State:
             return
         saved = checkpoints.load(place)
         checkpoints.load_trainable(self.scorer, saved["weights"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        checkpoints.load_optimizer(self.optimizer, saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
         checkpoints.set_random_state(saved["random"])
         self.step, self.tokens = saved["step"], saved["tokens"]
 
     def save(self, folder: Path, keep: int, accelerator: Accelerator) -> None:
+        # Every process takes part, because sharded weights are gathered from all of them.
+        content = {
+            "weights": checkpoints.trainable_state(self.scorer),
+            "optimizer": checkpoints.whole(self.optimizer.state_dict()),
+            "schedule": self.schedule.state_dict(),
+            "random": checkpoints.random_state(),
+            "tokens": self.tokens,
+        }
         if accelerator.is_main_process:
-            content = {
-                "weights": checkpoints.trainable_state(self.scorer),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "random": checkpoints.random_state(),
-                "tokens": self.tokens,
-            }
             checkpoints.save(folder, self.step, content, keep)
         accelerator.wait_for_everyone()
 
@@ -213,6 +222,14 @@ def _refuse_nan(loss: float, norm: Tensor | float, step: int) -> None:
         f"The {what} of step {step} is not a finite number.",
         advice="Lower the learning rate, or take a longer warm-up; then start a new run.",
     )
+
+
+def _agreed(stop: Stop, accelerator: Accelerator) -> bool:
+    """Whether any process was asked to stop: all of them do so at the same step."""
+    if accelerator.num_processes == 1:
+        return stop.requested
+    asked = torch.tensor(float(stop.requested), device=accelerator.device)
+    return bool(accelerator.reduce(asked, "sum") > 0)
 
 
 def _every(interval: int | None, step: int) -> bool:

@@ -26,7 +26,9 @@ class Outcome:
 class Objective(Protocol):
     """A method: DPO, a reward model."""
 
-    scorer: nn.Module
+    @property
+    def scorer(self) -> nn.Module:
+        """What is trained; of a pack it returns what the objective takes."""
 
     def __call__(self, scores: Tensor, packed: Pack) -> Outcome:
         """The loss of what `scorer(packed)` returned."""

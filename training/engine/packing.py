@@ -80,10 +80,10 @@ class Pack:
         )
         return Pack(self.groups, self.blocks, *moved)
 
-    @cached_property
+    @property
     def longest(self) -> int:
         """Tokens of the longest completion with its prompt: what a window has to hold."""
-        return max(len(b.prompt) + len(span) for b in self.blocks for span in b.completions)
+        return max(group.longest for group in self.groups)
 
     @cached_property
     def segments(self) -> Tensor:

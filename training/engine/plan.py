@@ -6,7 +6,7 @@ number, so a run that resumes at step n goes on as if it had not stopped.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,7 +46,7 @@ class Plan:
         A pack may be empty when there are more processes than groups.
         """
         shares = _shares(self.groups(step), self.sizes, self.ranks)
-        cut = [_cut(share, self.sizes, self.tokens_per_pack) for share in shares]
+        cut = [packs_of(share, self.sizes, self.tokens_per_pack) for share in shares]
         most = max(map(len, cut))
         mine = cut[rank]
         return tuple(mine) + ((),) * (most - len(mine))
@@ -76,11 +76,14 @@ def _shares(groups: Sequence[int], sizes: Sequence[int], ranks: int) -> list[lis
     return shares
 
 
-def _cut(groups: Sequence[int], sizes: Sequence[int], budget: int) -> list[tuple[int, ...]]:
-    """First fit, longest first; a group above the budget makes a pack of its own."""
+def packs_of(groups: Iterable[int], sizes: Sequence[int], budget: int) -> list[tuple[int, ...]]:
+    """First fit, longest first; a group above the budget makes a pack of its own.
+
+    groups: indices into `sizes`, which has the tokens of each.
+    """
     packs: list[list[int]] = []
     room: list[int] = []
-    for group in groups:
+    for group in sorted(groups, key=lambda one: (-sizes[one], one)):
         size = sizes[group]
         fitting = next((n for n, free in enumerate(room) if free >= size), None)
         if fitting is None:

@@ -7,7 +7,7 @@ finds them in the file. SQLite lets several processes of one machine share it.
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,12 +16,10 @@ import torch
 from torch import Tensor
 
 from training.engine.groups import Group, Tokens
-from training.engine.packing import Pack, pack
+from training.engine.packing import Pack
 
 WAIT_S = 60.0
 _CREATE = "CREATE TABLE IF NOT EXISTS reference (key BLOB PRIMARY KEY, logprobs BLOB) WITHOUT ROWID"
-
-Score = Callable[[Pack], Tensor]
 
 
 class ReferenceCache:
@@ -89,22 +87,3 @@ class ReferenceCache:
 
 def _each(groups: Iterable[Group]) -> Iterator[tuple[Tokens, Tokens]]:
     return ((group.prompt, tokens) for group in groups for tokens in group.completions)
-
-
-@torch.no_grad()
-def fill(
-    cache: ReferenceCache,
-    groups: Sequence[Group],
-    batches: Sequence[Sequence[int]],
-    score: Score,
-    device: torch.device,
-    done: Callable[[int], None],
-) -> None:
-    """Compute what is missing. batches: indices of groups that fit into a pack together.
-
-    score: the reference's log-probabilities of a pack. done: is told how many packs are through.
-    """
-    for number, batch in enumerate(batches):
-        packed = pack([groups[index] for index in batch]).to(device)
-        cache.put(packed, score(packed))
-        done(number + 1)

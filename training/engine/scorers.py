@@ -74,6 +74,11 @@ class Scorer(nn.Module):
         model: Any = self.model
         return model.get_base_model() if hasattr(model, "peft_config") else model
 
+    @property
+    def _no_split_modules(self) -> Any:
+        """What accelerate shards as a unit: the model's own layers."""
+        return self.inner._no_split_modules
+
     def hidden(self, packed: Pack) -> tuple[Tensor, Tensor, Tensor]:
         """The hidden states of all tokens (any, D), and the predictors and ends among them."""
         if self.layout == "packed":
@@ -100,15 +105,37 @@ class LogProbs(Scorer):
         """(N,) in float32, in the order of `packed.targets`."""
         hidden, predictors, _ = self.hidden(packed)
         head = self.inner.get_output_embeddings()
-        text = self.inner.config.get_text_config()
         return head_logprobs(
             hidden[predictors],
             head.weight,
             packed.targets,
             bias=getattr(head, "bias", None),
-            scale=_logit_scale(text),
-            cap=getattr(text, "final_logit_softcapping", None),
+            scale=self._scale,
+            cap=self._cap,
         )
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Of some (n, D) hidden states the whole (n, V) logits, in float32."""
+        head = self.inner.get_output_embeddings()
+        made: Tensor = head(states).float() * self._scale
+        return made if self._cap is None else self._cap * torch.tanh(made / self._cap)
+
+    @property
+    def _scale(self) -> float:
+        """The factor between the head's product and the logits (Cohere, Granite); mostly 1."""
+        config = self.inner.config.get_text_config()
+        scale = getattr(config, "logit_scale", None)
+        divisor = getattr(config, "logits_scaling", None)
+        if scale is None and divisor is not None:
+            scale = 1 / divisor
+        return 1.0 if scale is None else float(scale)
+
+    @property
+    def _cap(self) -> float | None:
+        cap: float | None = getattr(
+            self.inner.config.get_text_config(), "final_logit_softcapping", None
+        )
+        return cap
 
 
 class Rewards(Scorer):
@@ -131,12 +158,3 @@ class Rewards(Scorer):
             ends = torch.arange(len(ends), device=ends.device) * (len(hidden) // len(ends))
         scores: Tensor = self.head(hidden[ends].float())
         return scores
-
-
-def _logit_scale(config: Any) -> float:
-    """The factor between the head's product and the logits (Cohere, Granite); mostly 1."""
-    scale = getattr(config, "logit_scale", None)
-    divisor = getattr(config, "logits_scaling", None)
-    if scale is None and divisor is not None:
-        scale = 1 / divisor
-    return 1.0 if scale is None else float(scale)

@@ -110,18 +110,9 @@ def kl_drift(packs: Iterable[Pack], policy: Predictions, reference: Predictions)
 def predictions(scorer: LogProbs) -> Predictions:
     """Of a pack the states that predict its completion tokens, and the head behind them."""
 
-    def logits(states: Tensor) -> Tensor:
-        config = scorer.inner.config.get_text_config()
-        scale = getattr(config, "logit_scale", None)
-        divisor = getattr(config, "logits_scaling", None)
-        cap = getattr(config, "final_logit_softcapping", None)
-        made: Tensor = scorer.inner.get_output_embeddings()(states).float()
-        made = made * (scale or 1.0) / (divisor or 1.0)
-        return made if cap is None else cap * torch.tanh(made / cap)
-
     def predict(packed: Pack) -> tuple[Tensor, Logits]:
         states, predictors, _ = scorer.hidden(packed)
-        return states[predictors], logits
+        return states[predictors], scorer.logits
 
     return predict
 

@@ -1,0 +1,197 @@
+"""Whole runs from a folder with a spec to an adapter: DPO and a reward model, as a process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.tiny import save_tiny
+
+ADJECTIVES = ("red", "old", "small", "warm", "loud", "soft", "dark", "thin", "new", "wet")
+
+
+def ranking(number: int) -> dict[str, Any]:
+    """Short answers are better: a rule that a tiny model can learn."""
+    word = ADJECTIVES[number % len(ADJECTIVES)]
+    answers = [f"{word} " * count for count in (1, 4, 9)]
+    return {
+        "prompt": [{"role": "user", "content": f"Describe thing {number}."}],
+        "completions": [
+            {"id": number * 10 + n, "text": text.strip(), "finish_reason": "stop"}
+            for n, text in enumerate(answers)
+        ],
+        "task_id": number,
+        "ranking_id": number,
+        "labeler": "lena",
+        "tiers": [[0], [1], [2]],
+        "strengths": [1, 2],
+        "unacceptable": [False, False, False],
+        "split": "train",
+        "counted": True,
+        "documents_json": "[]",
+    }
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny("llama", tmp_path_factory.mktemp("model") / "tiny")
+
+
+def make_run(folder: Path, base: Path, method: str, **parts: Any) -> Path:
+    folder.mkdir()
+    lines = [json.dumps(ranking(number)) for number in range(40)]
+    (folder / "rankings.jsonl").write_text("\n".join(lines) + "\n")
+    spec = {
+        "method": method,
+        "base": {"model": str(base), "precision": "fp32"},
+        "data": {"rankings": ["rankings.jsonl"], "held_out_fraction": 0.3},
+        "optimizer": {"lr": 0.01},
+        "training": {
+            "max_steps": 12,
+            "groups_per_step": 4,
+            "tokens_per_pack": 600,
+            "checkpoint_every": 4,
+        },
+    }
+    for section, values in parts.items():
+        spec[section] = {**spec.get(section, {}), **values}  # type: ignore[dict-item]
+    (folder / "spec.json").write_text(json.dumps(spec))
+    return folder
+
+
+def start(folder: Path, processes: int = 1) -> subprocess.Popen[str]:
+    several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    launcher = several if processes > 1 else []
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "training.engine", str(folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+    )
+
+
+def run(folder: Path) -> str:
+    process = start(folder)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    return said
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in metrics(folder)]
+
+
+@pytest.mark.parametrize("method", ["dpo", "reward"])
+def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path, base: Path, method: str) -> None:
+    folder = make_run(tmp_path / "run", base, method)
+    run(folder)
+    found = metrics(folder)
+    assert [line["step"] for line in found] == list(range(1, 13))
+    assert found[-1]["loss"] < 0.7 * found[0]["loss"]
+    assert {"loss", "margin", "accuracy", "lr", "grad_norm", "tokens_per_s", "memory_mb"} <= set(
+        found[-1]
+    )
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert evaluation["accuracy"]["value"] > 0.9
+    assert json.loads((folder / "result.json").read_text())["state"] == "finished"
+    card = json.loads((folder / "adapter" / "adapter.json").read_text())
+    assert card["method"] == method
+    assert ("reward_head.safetensors" in card["files"]) == (method == "reward")
+    manifest = json.loads((folder / "run.json").read_text())
+    assert manifest["layout"] == "packed"
+    assert manifest["memory"]["estimate"]
+
+
+def test_the_same_spec_and_seed_give_the_same_losses(tmp_path: Path, base: Path) -> None:
+    first = make_run(tmp_path / "first", base, "dpo")
+    second = make_run(tmp_path / "second", base, "dpo")
+    run(first)
+    run(second)
+    assert losses(first) == losses(second)
+
+
+def test_a_killed_run_goes_on_exactly(tmp_path: Path, base: Path) -> None:
+    """kill -9 between two checkpoints, and SIGTERM: losses and adapter are those of one go."""
+    dropout = {"lora": {"dropout": 0.1}}
+    whole = make_run(tmp_path / "whole", base, "reward", **dropout)
+    run(whole)
+    broken = make_run(tmp_path / "broken", base, "reward", **dropout)
+    killed = start(broken)
+    wait_for_step(broken, 6)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=60)
+    stopped = start(broken)
+    wait_for_step(broken, 8)
+    stopped.send_signal(signal.SIGTERM)
+    stopped.communicate(timeout=60)
+    assert stopped.returncode in (0, 3)
+    run(broken)
+    assert losses(broken) == losses(whole)
+    assert adapter_hash(broken) == adapter_hash(whole)
+
+
+def wait_for_step(folder: Path, step: int) -> None:
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        file = folder / "metrics.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
+        if lines and lines[-1].endswith("}") and json.loads(lines[-1])["step"] >= step:
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"step {step} was not reached")
+
+
+def adapter_hash(folder: Path) -> str:
+    found: str = json.loads((folder / "adapter" / "adapter.json").read_text())["files"][
+        "adapter_model.safetensors"
+    ]
+    return found
+
+
+def test_the_token_budget_changes_no_loss(tmp_path: Path, base: Path) -> None:
+    large = make_run(tmp_path / "large", base, "dpo", training={"tokens_per_pack": 4096})
+    small = make_run(tmp_path / "small", base, "dpo", training={"tokens_per_pack": 1})
+    run(large)
+    run(small)
+    assert losses(small) == pytest.approx(losses(large), rel=1e-3)
+
+
+def test_an_encoder_becomes_a_reward_model(tmp_path: Path) -> None:
+    base = save_tiny("bert", tmp_path / "bert")
+    folder = make_run(tmp_path / "run", base, "reward")
+    run(folder)
+    assert losses(folder)[-1] < losses(folder)[0]
+    assert json.loads((folder / "run.json").read_text())["layout"] == "unpacked"
+
+
+@pytest.mark.parametrize(
+    "dpo", [{"loss": "plackett_luce"}, {"loss": "ipo"}, {"sft_weight": 0.5, "label_smoothing": 0.1}]
+)
+def test_the_forms_of_dpo_learn(tmp_path: Path, base: Path, dpo: dict[str, Any]) -> None:
+    folder = make_run(tmp_path / "run", base, "dpo", dpo=dpo)
+    run(folder)
+    assert losses(folder)[-1] < losses(folder)[0]
+    assert metrics(folder)[-1]["accuracy"] > 0.9
+
+
+def test_two_processes_learn_what_one_learns(tmp_path: Path, base: Path) -> None:
+    """A step's groups are shared out, and its loss is the same; stop and resume as one."""
+    settings = {"training": {"groups_per_step": 3, "max_steps": 6, "checkpoint_every": 3}}
+    alone = make_run(tmp_path / "alone", base, "dpo", **settings)
+    run(alone)
+    together = make_run(tmp_path / "together", base, "dpo", **settings)
+    process = start(together, processes=2)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert losses(together) == pytest.approx(losses(alone), rel=1e-3)
+    assert (together / "adapter" / "adapter.json").is_file()

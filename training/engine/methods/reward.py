@@ -1,0 +1,66 @@
+"""A reward model on rankings: all pairs of a ranking in one batch element (InstructGPT, eq. 1).
+
+Each completion is encoded once and has one reward; the loss runs over all pairs of the ranking,
+with margins from the strength of the judgment (Llama 2, eq. 2) and ties as soft labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.engine.groups import Group
+from training.engine.losses import reward
+from training.engine.losses.indices import pair_tensors, pair_weight
+from training.engine.losses.metrics import pair_metrics
+from training.engine.methods.session import (
+    evaluate_preferences,
+    finish_session,
+    open_session,
+    train_session,
+)
+from training.engine.objective import Outcome
+from training.engine.packing import Pack
+from training.engine.process import Reporter, RunFolder, StopRequest
+from training.engine.reward_head import RewardHead
+from training.engine.scorers import Rewards
+from training.engine.spec import Reward, RunSpec
+
+
+def run_reward(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
+    """Training, evaluation, adapter with its head."""
+    settings = spec.reward or Reward()
+    session = open_session(spec, folder, reporter, stop)
+    device = session.accelerator.device
+    head = RewardHead(session.base.model.config.hidden_size, seed=spec.training.seed).to(device)
+    at = "start" if session.base.kind == "encoder" else "end"
+    scorer = Rewards(session.model, head, session.layout, at=at)  # type: ignore[arg-type]
+    objective = RewardModel(scorer, settings)
+    prepared = session.accelerator.prepare_model(scorer)
+    train_session(session, objective, prepared, head_lr=settings.head_lr)
+    scorer.eval()
+    finish_session(session, evaluate_preferences(session, scorer), head=head)
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    scorer: Rewards
+    spec: Reward
+
+    def __call__(self, scores: Tensor, packed: Pack) -> Outcome:
+        pairs = pair_tensors(packed)
+        losses = reward.pairwise(
+            scores,
+            pairs.winners,
+            pairs.losers,
+            pairs.targets,
+            pairs.margins,
+            self.spec.centering,
+        )
+        count = torch.tensor(float(len(scores)), device=scores.device)
+        metrics = {**pair_metrics(scores, pairs), "reward": (scores.detach().sum(), count)}
+        return Outcome((pairs.weights * losses).sum(), metrics)
+
+    def weight(self, groups: Sequence[Group]) -> float:
+        return sum(map(pair_weight, groups))
