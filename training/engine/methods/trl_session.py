@@ -1,0 +1,171 @@
+"""What a run by TRL begins and ends with: base, adapter and notes; evaluation and adapter."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PrinterCallback
+
+from training.engine.adapters import POLICY, REFERENCE, attach_lora, save_adapter, serving_warning
+from training.engine.base import LoadedBase, load_base
+from training.engine.data import DropReport, template_hash
+from training.engine.errors import SpecError
+from training.engine.evaluation.report import Evaluation, write_evaluation
+from training.engine.fused import fuse
+from training.engine.groups import Group
+from training.engine.memory.estimate import estimate
+from training.engine.memory.shape import ModelShape
+from training.engine.merge import merge
+from training.engine.methods.trl_run import Telling, TrlRun, train
+from training.engine.packing import Pack, pack
+from training.engine.plan import packs_of
+from training.engine.process import Reporter, RunFolder, StopRequest
+from training.engine.spec import RunSpec
+
+# TRL's name for the adapter that the policy is held to.
+TRL_REFERENCE = "ref"
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """A base with the adapter that TRL trains. model: the PEFT model."""
+
+    spec: RunSpec
+    folder: RunFolder
+    reporter: Reporter
+    stop: StopRequest
+    base: LoadedBase
+    model: Any
+
+    def run(self, groups: int) -> TrlRun:
+        return TrlRun(self.spec, self.folder.checkpoints, self.reporter, self.stop, groups)
+
+    def packs(self, groups: Sequence[Group]) -> list[Pack]:
+        """The groups by packs under the token budget."""
+        sizes = [sum(len(g.prompt) + len(one) for one in g.completions) for g in groups]
+        batches = packs_of(range(len(groups)), sizes, self.spec.training.tokens_per_pack)
+        return [pack([groups[n] for n in batch]).to(self.base.device) for batch in batches]
+
+
+def open_policy(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> Policy:
+    """Load base and adapter. Raises SpecError in words, OutOfMemory."""
+    torch.manual_seed(spec.training.seed)
+    if warning := serving_warning(spec.lora):
+        reporter.warn(warning)
+    reporter.phase("loading the base model")
+    sharded = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    base = load_base(spec.base, sharded=sharded)
+    model = attach_lora(base, spec.lora, spec.parent, seed=spec.training.seed)
+    fuse(model)
+    return Policy(spec, folder, reporter, stop, base, model)
+
+
+def note(
+    policy: Policy, report: DropReport, data_hash: str, counts: dict[str, int], tokens: int
+) -> None:
+    """Write what the run learns from. counts: of examples. tokens: of the largest batch."""
+    policy.folder.write_json(policy.folder.data_report, report.to_json())
+    needed = estimate(ModelShape.from_config(policy.base.model.config), policy.spec, tokens=tokens)
+    policy.folder.update_manifest(
+        {
+            "base": {"name": policy.base.name, "hash": policy.base.content_hash},
+            "data_hash": data_hash,
+            "template": template_hash(policy.base.tokenizer),
+            "groups": counts,
+            "memory": {"estimate": needed.to_json()},
+        }
+    )
+
+
+def rows_per_process(spec: RunSpec, rows_of_a_group: int = 1) -> int:
+    """Sequences of a step that each process takes; SpecError when they cannot share evenly."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    groups = spec.training.groups_per_step
+    if groups % processes:
+        raise SpecError(
+            f"training.groups_per_step: {groups} cannot be shared by {processes} processes.",
+            advice=f"Set it to a multiple of {processes}.",
+        )
+    return groups // processes * rows_of_a_group
+
+
+def build_trainer(trainer: Callable[..., Any], policy: Policy, run: TrlRun, **options: Any) -> Any:
+    """Make a trainer of TRL on the policy as it is.
+
+    TRL rounds the adapter of a quantized base to bf16, and copies the policy as the reference;
+    here the adapter stays in float32, and the reference is the spec's.
+    """
+    model = policy.model
+    weights = {parameter: parameter.data for parameter in model.parameters()}
+    made = trainer(
+        model=model, processing_class=policy.base.tokenizer, callbacks=[Telling(run)], **options
+    )
+    for parameter, data in weights.items():
+        parameter.data = data
+    if TRL_REFERENCE in model.peft_config:
+        _set_reference(model)
+    made.remove_callback(PrinterCallback)
+    return made
+
+
+def _set_reference(model: Any) -> None:
+    """The reference adapter under TRL's name, or none: TRL then takes the bare base."""
+    model.delete_adapter(TRL_REFERENCE)
+    if REFERENCE in model.peft_config:
+        model.add_adapter(TRL_REFERENCE, model.peft_config[REFERENCE])
+        for name, parameter in model.named_parameters():
+            if f".{TRL_REFERENCE}." in name:
+                of = model.get_parameter(name.replace(f".{TRL_REFERENCE}.", f".{REFERENCE}."))
+                parameter.data.copy_(of.data)
+                parameter.requires_grad_(False)
+    model.set_adapter(POLICY)
+
+
+@contextmanager
+def adapter_active(model: Any, name: str) -> Iterator[None]:
+    """Inside, a frozen adapter of the model answers in evaluation mode; then all is as before."""
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    active, training = model.active_adapter, model.training
+    try:
+        model.set_adapter(name, inference_mode=True)
+        model.eval()
+        yield
+    finally:
+        model.set_adapter(active)
+        model.train(training)
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+
+
+def train_policy(policy: Policy, trainer: Any, run: TrlRun) -> None:
+    """Train to the end, from the last whole checkpoint if there is one."""
+    train(trainer, run)
+    policy.model.eval()
+
+
+def finish_policy(policy: Policy, trainer: Any, evaluation: Evaluation, data_hash: str) -> str:
+    """Write the evaluation and the adapter, merged too if the spec says so; returns its hash."""
+    spec, folder, base = policy.spec, policy.folder, policy.base
+    # Of all processes together; the first one writes.
+    state = trainer.accelerator.get_state_dict(trainer.model) if trainer.is_fsdp_enabled else None
+    if not folder.writes:
+        return ""
+    policy.reporter.phase("writing the adapter")
+    write_evaluation(evaluation, folder.evaluation)
+    card = {
+        "base": base.content_hash,
+        "base_name": base.name,
+        "method": spec.method.value,
+        "template": template_hash(base.tokenizer),
+        "spec": spec.model_dump(mode="json"),
+        "data": data_hash,
+    }
+    content_hash = save_adapter(policy.model, folder.adapter, card=card, state=state)
+    folder.update_manifest({"adapter": content_hash})
+    if spec.merge:
+        policy.reporter.phase("merging")
+        merge(folder.adapter, spec.base, folder.merged)
+    return content_hash
