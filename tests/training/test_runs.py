@@ -43,8 +43,13 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny("llama", tmp_path_factory.mktemp("model") / "tiny")
 
 
-def make_run(folder: Path, base: Path, method: str, **parts: Any) -> Path:
+def make_run(
+    folder: Path, base: Path, method: str, files: dict[str, str] | None = None, **parts: Any
+) -> Path:
+    """files: beside the rankings, by name."""
     folder.mkdir()
+    for name, text in (files or {}).items():
+        (folder / name).write_text(text)
     lines = [json.dumps(ranking(number)) for number in range(40)]
     (folder / "rankings.jsonl").write_text("\n".join(lines) + "\n")
     spec = {
@@ -110,6 +115,31 @@ def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path, base: Path, m
     manifest = json.loads((folder / "run.json").read_text())
     assert manifest["layout"] == "packed"
     assert manifest["memory"]["estimate"]
+
+
+@pytest.mark.parametrize("method", ["dpo", "reward"])
+def test_everything_that_can_be_measured(tmp_path: Path, base: Path, method: str) -> None:
+    folder = make_run(
+        tmp_path / "run",
+        base,
+        method,
+        data={"general_text": "text.txt"},
+        evaluation={"answers": 4, "max_new_tokens": 8, "learning_curve": True},
+        files={"text.txt": "Water boils at a hundred degrees. " * 30},
+    )
+    run(folder)
+    found = json.loads((folder / "evaluation.json").read_text())
+    curve = found["learning_curve"]
+    assert [point["fraction"] for point in curve] == [0.12, 0.25, 0.5, 1.0]
+    assert curve[-1]["accuracy"] == found["accuracy"]
+    assert curve[0]["groups"] < curve[-1]["groups"]
+    if method == "dpo":
+        assert found["kl"]["per_token"]["value"] > 0
+        assert found["general_text"]["ratio"] > 1
+        assert found["length"]["trained"] <= 8
+        assert found["missing"] == {"demonstrations": "the spec names no demonstrations"}
+    steps = [line["step"] for line in metrics(folder)]
+    assert steps == list(range(1, 13)), "the parts of the curve are no metrics of the run"
 
 
 def test_the_same_spec_and_seed_give_the_same_losses(tmp_path: Path, base: Path) -> None:

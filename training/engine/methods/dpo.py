@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from training.engine.adapters import read_adapter, reference_active
+from training.engine.checkpoints import trainable_state
 from training.engine.errors import Stopped
-from training.engine.evaluation.drift import k3, kl_drift, predictions
+from training.engine.evaluation.drift import k3
 from training.engine.evaluation.judged import implicit_rewards
-from training.engine.evaluation.report import Evaluation
 from training.engine.groups import Group
 from training.engine.layout import check_head
 from training.engine.losses import listwise, pairwise
@@ -30,6 +30,8 @@ from training.engine.losses.indices import (
     pair_weight,
 )
 from training.engine.losses.metrics import pair_metrics
+from training.engine.methods.curve import add_learning_curve
+from training.engine.methods.measures import Measured, measure_policy
 from training.engine.methods.session import (
     Session,
     evaluate_preferences,
@@ -56,11 +58,15 @@ def run_dpo(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     prepared = session.accelerator.prepare_model(scorer)
     with reference_cache(session, prepared) as cache:
         objective = Preference(scorer, cache.get, settings)
+        initial = trainable_state(scorer)
         train_session(session, objective, prepared)
-        scorer.eval()
         score = implicit_rewards(scorer, cache.get, settings.beta)
-        evaluation = evaluate_preferences(session, score).merged(_drift(session, scorer))
-    finish_session(session, evaluation)
+        policy = Measured(spec, session.base, scorer, session.packs)
+        language = measure_policy(policy, session.data.evaluation)
+        evaluation = evaluate_preferences(session, scorer, score).merged(language)
+        finish_session(session, evaluation)
+        if spec.evaluation.learning_curve:
+            add_learning_curve(session, objective, prepared, score, initial, evaluation)
 
 
 @contextmanager
@@ -107,20 +113,6 @@ def _fill(session: Session, cache: ReferenceCache, scorer: torch.nn.Module) -> N
             if session.stop.requested:
                 raise Stopped("Stopped while the reference's log-probabilities were computed.")
     accelerator.wait_for_everyone()
-
-
-def _drift(session: Session, scorer: LogProbs) -> Evaluation:
-    """KL from the reference on the held-out completions, exact at every token."""
-    groups = session.data.evaluation
-    if not groups:
-        return Evaluation(missing={"kl": "no rankings are held out"})
-    predict = predictions(scorer)
-
-    def of_reference(packed: Pack) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        with reference_active(session.model):
-            return predict(packed)
-
-    return Evaluation(kl=kl_drift(session.packs(groups), predict, of_reference))
 
 
 @dataclass(frozen=True)

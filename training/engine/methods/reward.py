@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from training.engine.checkpoints import trainable_state
 from training.engine.groups import Group
 from training.engine.losses import reward
 from training.engine.losses.indices import pair_tensors, pair_weight
 from training.engine.losses.metrics import pair_metrics
+from training.engine.methods.curve import add_learning_curve
 from training.engine.methods.session import (
     evaluate_preferences,
     finish_session,
@@ -38,9 +40,12 @@ def run_reward(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopR
     scorer = Rewards(session.model, head, session.layout, at=at)  # type: ignore[arg-type]
     objective = RewardModel(scorer, settings)
     prepared = session.accelerator.prepare_model(scorer)
-    train_session(session, objective, prepared, head_lr=settings.head_lr)
-    scorer.eval()
-    finish_session(session, evaluate_preferences(session, scorer), head=head)
+    initial = trainable_state(scorer)
+    train_session(session, objective, prepared)
+    evaluation = evaluate_preferences(session, scorer, scorer)
+    finish_session(session, evaluation, head=head)
+    if spec.evaluation.learning_curve:
+        add_learning_curve(session, objective, prepared, scorer, initial, evaluation)
 
 
 @dataclass(frozen=True)

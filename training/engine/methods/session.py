@@ -12,12 +12,13 @@ from torch import nn
 from training.engine.adapters import attach_lora, save_adapter, serving_warning
 from training.engine.base import LoadedBase, load_base
 from training.engine.data import Preferences, load_preferences, template_hash
+from training.engine.evaluation.judged import Score
 from training.engine.evaluation.preferences import preferences
 from training.engine.evaluation.report import Evaluation, write_evaluation
 from training.engine.fused import fuse
 from training.engine.groups import Group
 from training.engine.layout import choose_layout
-from training.engine.loop import Run, train
+from training.engine.loop import Listener, Run, train
 from training.engine.memory.estimate import estimate
 from training.engine.memory.shape import ModelShape
 from training.engine.merge import merge
@@ -103,32 +104,36 @@ def _note(
     )
 
 
-def train_session(
-    session: Session, objective: Objective, prepared: nn.Module, *, head_lr: float | None = None
-) -> None:
+def train_session(session: Session, objective: Objective, prepared: nn.Module) -> None:
     """Train to the end, from the last checkpoint if there is one."""
-    spec, groups = session.spec, session.data.train
-    training = spec.training
+    training, groups = session.spec.training, session.data.train
+    steps = whole_steps(len(groups), training.groups_per_step, training.epochs, training.max_steps)
+    run = run_on(session, groups, steps, session.folder.checkpoints, session.reporter)
+    train(objective, prepared, groups, run, session.accelerator)
+
+
+def run_on(
+    session: Session, groups: Sequence[Group], steps: int, checkpoints: Path, listener: Listener
+) -> Run:
+    """The session's settings on some of its groups."""
+    spec = session.spec
     plan = Plan(
         sizes=tuple(group.tokens for group in groups),
-        groups_per_step=training.groups_per_step,
-        tokens_per_pack=training.tokens_per_pack,
-        steps=whole_steps(
-            len(groups), training.groups_per_step, training.epochs, training.max_steps
-        ),
-        seed=training.seed,
+        groups_per_step=spec.training.groups_per_step,
+        tokens_per_pack=spec.training.tokens_per_pack,
+        steps=steps,
+        seed=spec.training.seed,
         ranks=session.accelerator.num_processes,
     )
-    run = Run(
+    return Run(
         plan=plan,
         optimizer=spec.optimizer,
-        training=training,
-        checkpoints=session.folder.checkpoints,
-        listener=session.reporter,
+        training=spec.training,
+        checkpoints=checkpoints,
+        listener=listener,
         stop=session.stop,
-        head_lr=head_lr,
+        head_lr=spec.reward.head_lr if spec.reward else None,
     )
-    train(objective, prepared, groups, run, session.accelerator)
 
 
 def finish_session(
@@ -168,8 +173,12 @@ def shareable(spec: RunSpec) -> dict[str, Any]:
     return found
 
 
-def evaluate_preferences(session: Session, score: Any) -> Evaluation:
-    """Accuracy, calibration, agreement on the held-out rankings; score: (C,) of a pack."""
+def evaluate_preferences(session: Session, scorer: nn.Module, score: Score) -> Evaluation:
+    """Accuracy, calibration, agreement on the held-out rankings.
+
+    score: (C,) of a pack, by way of the scorer.
+    """
+    scorer.eval()
     groups = session.data.evaluation
     if not groups:
         reason = "no rankings are held out"

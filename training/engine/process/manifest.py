@@ -29,6 +29,9 @@ FREE = (
     ("training", "evaluate_every"),
     ("dpo", "reference_cache"),
     ("merge",),
+    ("evaluation", "answers"),
+    ("evaluation", "max_new_tokens"),
+    ("evaluation", "learning_curve"),
     # Their content is compared, wherever they lie.
     *(("data", field) for field in FILES),
     ("data", "general_text"),

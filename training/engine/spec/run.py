@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from training.engine.spec.fields import Flag, Section
 from training.engine.spec.methods import DPO, KTO, Method, Online, Reward
-from training.engine.spec.sections import Base, Data, Lora, Optimizer, Parent, Training
+from training.engine.spec.sections import Base, Data, Lora, Measuring, Optimizer, Parent, Training
 
 SECTIONS = ("dpo", "reward", "kto", "online")
 
@@ -27,6 +27,9 @@ class RunSpec(Section):
     data: Data = Field(description="The files to learn from and to evaluate on.")
     optimizer: Optimizer = Field(default=Optimizer(), description="The optimizer and its schedule.")
     training: Training = Field(description="How long, in what steps.")
+    evaluation: Measuring = Field(
+        default_factory=Measuring, description="What is measured of the trained model."
+    )
     dpo: DPO | None = Field(default=None, description="Settings of DPO; for method dpo only.")
     reward: Reward | None = Field(
         default=None, description="Settings of a reward model; for method reward only."

@@ -169,6 +169,30 @@ class Data(Section):
         return self.evaluation_rankings + self.evaluation_pairs + self.evaluation_demonstrations
 
 
+class Measuring(Section):
+    """What is measured of the trained model beside the held-out preferences."""
+
+    answers: Integer = Field(
+        default=16,
+        ge=0,
+        le=10_000,
+        description="Held-out prompts that the trained model and the base answer, to see whether "
+        "answers become longer or shorter; 0 leaves it out.",
+    )
+    max_new_tokens: Integer = Field(
+        default=64,
+        ge=1,
+        le=32768,
+        description="These answers are cut here.",
+        json_schema_extra=TOKENS,
+    )
+    learning_curve: Flag = Field(
+        default=False,
+        description="Train on 12, 25 and 50% of the data as well, to see whether more labels would "
+        "help: nearly as much work again. For reward models and DPO.",
+    )
+
+
 class Optimizer(Section):
     """AdamW and its schedule."""
 

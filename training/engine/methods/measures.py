@@ -1,0 +1,115 @@
+"""What is measured of a trained policy beside its preferences: forgetting, length, drift."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from training.engine.adapters import reference_active
+from training.engine.base import LoadedBase
+from training.engine.data import Chat, load_demonstrations, load_text
+from training.engine.evaluation.drift import kl_drift, length_drift, predictions
+from training.engine.evaluation.forgetting import Forgetting, forgetting, passages
+from training.engine.evaluation.report import Evaluation
+from training.engine.evaluation.sampling import Decoding, Sample, sample
+from training.engine.groups import Group, Tokens
+from training.engine.packing import Pack
+from training.engine.scorers import LogProbs
+from training.engine.spec import RunSpec
+
+Packs = Callable[[Sequence[Group]], list[Pack]]
+
+# Passages of general text: more would only narrow an interval that is narrow already.
+MOST_PASSAGES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A trained policy. packs: groups to packs on its device, under the token budget."""
+
+    spec: RunSpec
+    base: LoadedBase
+    scorer: LogProbs
+    packs: Packs
+
+    @property
+    def model(self) -> Any:
+        return self.scorer.model
+
+
+def measure_policy(policy: Measured, held_out: Sequence[Group]) -> Evaluation:
+    """Forgetting on the spec's text and demonstrations, length and KL on held-out prompts."""
+    policy.scorer.eval()
+    found = _forgotten_text(policy).merged(_forgotten_demonstrations(policy))
+    if not held_out:
+        reasons = dict.fromkeys(("length", "kl"), "no prompts are held out")
+        return found.merged(Evaluation(missing=reasons))
+    return found.merged(Evaluation(kl=_kl(policy, held_out))).merged(_length(policy, held_out))
+
+
+def _forgotten_text(policy: Measured) -> Evaluation:
+    path = policy.spec.data.general_text
+    if path is None:
+        return Evaluation(missing={"general_text": "the spec names no general text"})
+    ids = policy.base.tokenizer(load_text(path), add_special_tokens=False)["input_ids"]
+    return Evaluation(general_text=_forgetting(policy, passages(ids)[:MOST_PASSAGES]))
+
+
+def _forgotten_demonstrations(policy: Measured) -> Evaluation:
+    data = policy.spec.data
+    if not (data.demonstrations or data.evaluation_demonstrations):
+        return Evaluation(missing={"demonstrations": "the spec names no demonstrations"})
+    loaded = load_demonstrations(data, policy.base.tokenizer)
+    if not loaded.evaluation:
+        return Evaluation(missing={"demonstrations": "no demonstrations are held out"})
+    return Evaluation(demonstrations=_forgetting(policy, [one.group for one in loaded.evaluation]))
+
+
+def _forgetting(policy: Measured, groups: Sequence[Group]) -> Forgetting:
+    def base(packed: Pack) -> Tensor:
+        with bare_base(policy.model):
+            found: Tensor = policy.scorer(packed)
+        return found
+
+    return forgetting(policy.packs(groups), policy.scorer, base)
+
+
+def _kl(policy: Measured, groups: Sequence[Group]) -> Any:
+    """Exact at every token of the held-out completions, from the reference of the run."""
+    predict = predictions(policy.scorer)
+
+    def of_reference(packed: Pack) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        with reference_active(policy.model):
+            return predict(packed)
+
+    return kl_drift(policy.packs(groups), predict, of_reference)
+
+
+def _length(policy: Measured, groups: Sequence[Group]) -> Evaluation:
+    """Greedy answers to some held-out prompts, of the policy and of the base."""
+    settings = policy.spec.evaluation
+    if not settings.answers:
+        return Evaluation(missing={"length": "evaluation.answers is 0"})
+    prompts = list(dict.fromkeys(group.prompt for group in groups))[: settings.answers]
+    trained = _answers(policy, prompts)
+    with bare_base(policy.model):
+        base = _answers(policy, prompts)
+    return Evaluation(length=length_drift(trained, base))
+
+
+def _answers(policy: Measured, prompts: Sequence[Tokens]) -> list[Sample]:
+    tokenizer = policy.base.tokenizer
+    end = Chat(tokenizer).end
+    pad = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    settings = policy.spec.evaluation
+    decoding = Decoding(settings.max_new_tokens, ends=(end,), pad=pad, temperature=0.0)
+    return sample(policy.model, prompts, decoding)
+
+
+@contextmanager
+def bare_base(model: Any) -> Iterator[None]:
+    """Inside, no adapter answers: not the policy's, nor a reference's."""
+    with model.disable_adapter():
+        yield
