@@ -101,10 +101,10 @@ def _length(policy: Measured, groups: Sequence[Group]) -> Evaluation:
 
 def _answers(policy: Measured, prompts: Sequence[Tokens]) -> list[Sample]:
     tokenizer = policy.base.tokenizer
-    end = Chat(tokenizer).end
-    pad = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    ends = Chat(tokenizer).end
+    pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     settings = policy.spec.evaluation
-    decoding = Decoding(settings.max_new_tokens, ends=(end,), pad=pad, temperature=0.0)
+    decoding = Decoding(settings.max_new_tokens, ends=ends, pad=pad, temperature=0.0)
     return sample(policy.model, prompts, decoding)
 
 
