@@ -48,6 +48,8 @@ def test_the_longest_come_first_and_fill_the_packs() -> None:
 
 def test_how_many_steps_a_run_has() -> None:
     assert whole_steps(20, 8, 1.0, None) == 3
-    assert whole_steps(20, 8, 2.0, None) == 5
+    assert whole_steps(20, 8, 2.0, None) == 6  # each epoch ends with a step of four groups
+    assert whole_steps(5, 8, 3.0, None) == 3
+    assert whole_steps(30, 1, 0.1, None) == 3
     assert whole_steps(20, 8, None, 7) == 7
     assert whole_steps(20, 8, 0.01, None) == 1

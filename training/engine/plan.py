@@ -53,8 +53,14 @@ class Plan:
 
 
 def whole_steps(groups: int, groups_per_step: int, epochs: float | None, most: int | None) -> int:
-    """How many steps a run has: by epochs, by a maximum, or by what comes first."""
-    by_epochs = math.ceil(groups * epochs / groups_per_step) if epochs is not None else most
+    """How many steps a run has: by epochs, by a maximum, or by what comes first.
+
+    The last step of an epoch may hold fewer groups than the others: `epochs` passes over all of
+    them take so many times the steps of one.
+    """
+    an_epoch = math.ceil(groups / groups_per_step)
+    # Rounded: 0.1 x 30 is a little above 3 in floating point.
+    by_epochs = math.ceil(round(epochs * an_epoch, 6)) if epochs is not None else most
     steps = by_epochs if most is None or by_epochs is None else min(by_epochs, most)
     return max(1, steps or 1)
 
