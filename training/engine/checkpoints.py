@@ -5,9 +5,9 @@ every random number generator. The frozen base is not in it. It is written besid
 moved there whole, so a run that is killed while writing goes on from the one before.
 """
 
+import pickle
 import random
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from training.engine.errors import SpecError
+from training.engine.whole import whole_folder
 
 PREFIX = "step-"
+FILE = "state.pt"
 
 
 def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
@@ -26,16 +28,9 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
 
     Raises OSError when the disk is full; what was there before stays.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     place = folder / f"{PREFIX}{step:06d}"
-    draft = Path(tempfile.mkdtemp(dir=folder, prefix=".draft-"))
-    try:
-        torch.save({"step": step, **state}, draft / "state.pt")
-        if place.exists():
-            shutil.rmtree(place)
-        draft.rename(place)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with whole_folder(place) as draft:
+        torch.save({"step": step, **state}, draft / FILE)
     for old in _all(folder)[:-keep]:
         shutil.rmtree(old)
     return place
@@ -44,7 +39,7 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
 def latest(folder: Path) -> Path | None:
     """The last whole checkpoint; what a killed run left half-written is cleared away."""
     if folder.is_dir():
-        for draft in folder.glob(".draft-*"):
+        for draft in folder.glob(f".{PREFIX}*"):
             shutil.rmtree(draft, ignore_errors=True)
     found = _all(folder)
     return found[-1] if found else None
@@ -53,10 +48,8 @@ def latest(folder: Path) -> Path | None:
 def load(place: Path) -> dict[str, Any]:
     """Raises SpecError when the file cannot be read."""
     try:
-        state: dict[str, Any] = torch.load(
-            place / "state.pt", map_location="cpu", weights_only=False
-        )
-    except (OSError, RuntimeError, EOFError) as problem:
+        state: dict[str, Any] = torch.load(place / FILE, map_location="cpu", weights_only=False)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as problem:
         raise SpecError(
             f"The checkpoint {place.name} cannot be read: {problem}",
             advice="Delete its folder; the run then goes on from the one before.",
@@ -65,7 +58,8 @@ def load(place: Path) -> dict[str, Any]:
 
 
 def _all(folder: Path) -> list[Path]:
-    return sorted(place for place in folder.glob(f"{PREFIX}*") if (place / "state.pt").is_file())
+    found = (place for place in folder.glob(f"{PREFIX}*") if (place / FILE).is_file())
+    return sorted(found, key=lambda place: int(place.name.removeprefix(PREFIX)))
 
 
 def trainable_state(module: nn.Module) -> dict[str, Tensor]:

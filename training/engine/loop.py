@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from transformers import get_scheduler
 
@@ -89,14 +90,14 @@ def train(
         num_training_steps=plan.steps,
     )
     state = State(objective.scorer, optimizer, schedule)
-    state.resume(run.checkpoints)
+    state.resume(run.checkpoints, accelerator.process_index)
     prepared.train()
     run.listener.phase("training", plan.steps)
     run.listener.progress(state.step)
     while state.step < plan.steps:
         begin = time.monotonic()
         totals = Totals()
-        tokens = _accumulate(prepared, objective, groups, run, state.step, totals, accelerator)
+        _accumulate(prepared, objective, groups, run, state.step, totals, accelerator)
         norm = accelerator.clip_grad_norm_(prepared.parameters(), run.optimizer.max_grad_norm)
         metrics = _means(totals, accelerator)
         _refuse_nan(metrics["loss"], norm, state.step + 1)
@@ -104,6 +105,8 @@ def train(
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
+        # Of all processes; each encodes its share of them.
+        tokens = sum(groups[number].tokens for number in plan.groups(state.step))
         state.step += 1
         state.tokens += tokens
         run.listener.progress(state.step)
@@ -124,9 +127,11 @@ def train(
                 }
             )
         stopping = _agreed(run.stop, accelerator)
-        if stopping or _every(run.training.checkpoint_every, state.step):
+        # After the last step too: who is killed in the evaluation goes on there.
+        over = state.step == plan.steps
+        if stopping or over or _every(run.training.checkpoint_every, state.step):
             state.save(run.checkpoints, run.training.keep_checkpoints, accelerator)
-        if stopping and state.step < plan.steps:
+        if stopping and not over:
             raise Stopped(f"Stopped after step {state.step} of {plan.steps}.")
     return state.step
 
@@ -141,7 +146,7 @@ class State:
     step: int = 0
     tokens: int = 0
 
-    def resume(self, folder: Path) -> None:
+    def resume(self, folder: Path, rank: int) -> None:
         place = checkpoints.latest(folder)
         if place is None:
             return
@@ -149,7 +154,8 @@ class State:
         checkpoints.load_trainable(self.scorer, saved["weights"])
         checkpoints.load_optimizer(self.optimizer, saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
-        checkpoints.set_random_state(saved["random"])
+        states = saved["random"]
+        checkpoints.set_random_state(states[min(rank, len(states) - 1)])
         self.step, self.tokens = saved["step"], saved["tokens"]
 
     def save(self, folder: Path, keep: int, accelerator: Accelerator) -> None:
@@ -158,7 +164,8 @@ class State:
             "weights": checkpoints.trainable_state(self.scorer),
             "optimizer": checkpoints.whole(self.optimizer.state_dict()),
             "schedule": self.schedule.state_dict(),
-            "random": checkpoints.random_state(),
+            # Each process drops out by numbers of its own.
+            "random": gather_object([checkpoints.random_state()]),
             "tokens": self.tokens,
         }
         if accelerator.is_main_process:
@@ -174,13 +181,12 @@ def _accumulate(
     step: int,
     totals: Totals,
     accelerator: Accelerator,
-) -> int:
-    """Forward and backward over this process's packs of a step; returns its tokens."""
+) -> None:
+    """Forward and backward over this process's packs of a step."""
     chosen = run.plan.groups(step)
     # Processes average their gradients; the sum over all of them is wanted.
     share = accelerator.num_processes / max(objective.weight([groups[n] for n in chosen]), 1e-12)
     packs = run.plan.packs(step, accelerator.process_index)
-    tokens = 0
     for number, indices in enumerate(packs):
         packed = _packed(groups, indices, chosen).to(accelerator.device)
         with _sync(accelerator, scorer, last=number == len(packs) - 1):
@@ -191,8 +197,6 @@ def _accumulate(
         weight = torch.tensor(objective.weight(packed.groups), device=packed.ends.device)
         counts = 1.0 if indices else 0.0
         totals.add({"loss": (outcome.loss, weight), **outcome.metrics}, counts)
-        tokens += packed.tokens if indices else 0
-    return tokens
 
 
 def _packed(groups: Sequence[Group], indices: Sequence[int], chosen: Sequence[int]) -> Pack:
