@@ -13,10 +13,13 @@ from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
 from training.engine.adapters import attach_lora
 from training.engine.base import load_base
+from training.engine.checkpoints import trainable_state
 from training.engine.groups import Group
+from training.engine.methods.session import prepared_scorer
+from training.engine.optimizers import build_optimizer
 from training.engine.packing import pack
 from training.engine.scorers import LogProbs
-from training.engine.spec import Base, Lora, Precision
+from training.engine.spec import Base, Lora, Optimizer, Precision
 
 STEPS = 4
 
@@ -32,25 +35,29 @@ def main(folder: str) -> None:
     scorer.train()
     packed = pack([Group("one", tuple(range(10, 20)), ((30, 31, 32), (40, 41)), ())])
     whole = scorer(packed).detach()
-    optimizer = torch.optim.AdamW([p for p in scorer.parameters() if p.requires_grad], lr=1e-2)
-    scorer, optimizer = accelerator.prepare(scorer, optimizer)
+    shapes = {name: one.shape for name, one in trainable_state(scorer).items()}
+    prepared = prepared_scorer(accelerator, scorer)
+    optimizer = accelerator.prepare_optimizer(
+        build_optimizer(prepared, Optimizer(lr=1e-2, weight_decay=0.01))
+    )
     kinds = {type(parameter).__name__ for parameter in scorer.parameters()}
     losses = []
     difference = 0.0
     for step in range(STEPS):
-        scores = scorer(packed)
+        scores = prepared(packed)
         if step == 0:
             difference = (scores.detach() - whole).abs().max().item()
         loss = -scores.mean()
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(scorer.parameters(), 1.0)
+        accelerator.clip_grad_norm_(prepared.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())
+    gathered = {name: one.shape for name, one in trainable_state(scorer).items()}
     wrapped = sum(type(module).__name__.startswith("FSDP") for module in scorer.modules())
     if accelerator.is_main_process:
         found = {"difference": difference, "losses": losses, "kinds": sorted(kinds)}
-        print(json.dumps({**found, "wrapped": wrapped}))
+        print(json.dumps({**found, "wrapped": wrapped, "gathered": gathered == shapes}))
     accelerator.end_training()
 
 

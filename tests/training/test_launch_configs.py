@@ -75,6 +75,7 @@ def test_a_sharded_base_in_four_bits_scores_the_same_and_learns(tmp_path: Path) 
     assert found["kinds"] == ["DTensor"]  # every parameter is spread, those in 4 bits too
     assert found["wrapped"] >= 3  # two layers, and the rest
     assert found["difference"] < 1e-3
+    assert found["gathered"]  # an adapter is written whole
     assert found["losses"][-1] < found["losses"][0]
 
 

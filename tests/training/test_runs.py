@@ -109,7 +109,10 @@ def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path, base: Path, m
     evaluation = json.loads((folder / "evaluation.json").read_text())
     assert evaluation["accuracy"]["value"] > 0.9
     assert json.loads((folder / "result.json").read_text())["state"] == "finished"
-    card = json.loads((folder / "adapter" / "adapter.json").read_text())
+    text = (folder / "adapter" / "adapter.json").read_text()
+    assert str(folder) not in text, "an adapter is passed on, and tells nothing of this machine"
+    assert str(base.parent) not in text
+    card = json.loads(text)
     assert card["method"] == method
     assert ("reward_head.safetensors" in card["files"]) == (method == "reward")
     manifest = json.loads((folder / "run.json").read_text())
@@ -124,6 +127,7 @@ def test_everything_that_can_be_measured(tmp_path: Path, base: Path, method: str
         base,
         method,
         data={"general_text": "text.txt"},
+        training={"evaluate_every": 6, "log_every": 4},
         evaluation={"answers": 4, "max_new_tokens": 8, "learning_curve": True},
         files={"text.txt": "Water boils at a hundred degrees. " * 30},
     )
@@ -139,7 +143,11 @@ def test_everything_that_can_be_measured(tmp_path: Path, base: Path, method: str
         assert found["length"]["trained"] <= 8
         assert found["missing"] == {"demonstrations": "the spec names no demonstrations"}
     steps = [line["step"] for line in metrics(folder)]
-    assert steps == list(range(1, 13)), "the parts of the curve are no metrics of the run"
+    assert steps == [4, 6, 8, 12], "the parts of the curve are no metrics of the run"
+    measured = [line for line in metrics(folder) if "evaluation_accuracy" in line]
+    assert [line["step"] for line in measured] == [6, 12]
+    assert measured[-1]["evaluation_accuracy"] == found["accuracy"]["value"]
+    assert measured[-1]["evaluation_log_loss"] == found["calibration"]["log_loss"]
 
 
 def test_the_same_spec_and_seed_give_the_same_losses(tmp_path: Path, base: Path) -> None:
@@ -152,7 +160,7 @@ def test_the_same_spec_and_seed_give_the_same_losses(tmp_path: Path, base: Path)
 
 def test_a_killed_run_goes_on_exactly(tmp_path: Path, base: Path) -> None:
     """kill -9 between two checkpoints, and SIGTERM: losses and adapter are those of one go."""
-    dropout = {"lora": {"dropout": 0.1}}
+    dropout: dict[str, Any] = {"lora": {"dropout": 0.1}}
     whole = make_run(tmp_path / "whole", base, "reward", **dropout)
     run(whole)
     broken = make_run(tmp_path / "broken", base, "reward", **dropout)
@@ -216,7 +224,7 @@ def test_the_forms_of_dpo_learn(tmp_path: Path, base: Path, dpo: dict[str, Any])
 
 def test_two_processes_learn_what_one_learns(tmp_path: Path, base: Path) -> None:
     """A step's groups are shared out, and its loss is the same; stop and resume as one."""
-    settings = {"training": {"groups_per_step": 3, "max_steps": 6, "checkpoint_every": 3}}
+    settings: dict[str, Any] = {"training": {"groups_per_step": 3, "max_steps": 6, "checkpoint_every": 3}}
     alone = make_run(tmp_path / "alone", base, "dpo", **settings)
     run(alone)
     together = make_run(tmp_path / "together", base, "dpo", **settings)

@@ -49,7 +49,7 @@ class Listener(Protocol):
 class AfterStep(Protocol):
     """What is done every `evaluate_every` steps; returns metrics."""
 
-    def __call__(self, step: int) -> dict[str, float]: ...
+    def __call__(self, step: int, /) -> dict[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,13 @@ def train(
         state.step += 1
         state.tokens += tokens
         run.listener.progress(state.step)
-        if _every(run.training.evaluate_every, state.step) and run.evaluate is not None:
+        seconds = time.monotonic() - begin
+        over = state.step == plan.steps
+        evaluating = run.evaluate is not None and _every(run.training.evaluate_every, state.step)
+        if run.evaluate is not None and evaluating:
             metrics |= run.evaluate(state.step)
             prepared.train()
-        if _every(run.training.log_every, state.step) or state.step == plan.steps:
+        if evaluating or over or _every(run.training.log_every, state.step):
             run.listener.metrics(
                 {
                     "step": state.step,
@@ -123,12 +126,11 @@ def train(
                     "lr": learning_rate,
                     "grad_norm": float(norm),
                     "tokens": state.tokens,
-                    "tokens_per_s": round(tokens / (time.monotonic() - begin), 1),
+                    "tokens_per_s": round(tokens / seconds, 1),
                 }
             )
         stopping = _agreed(run.stop, accelerator)
         # After the last step too: who is killed in the evaluation goes on there.
-        over = state.step == plan.steps
         if stopping or over or _every(run.training.checkpoint_every, state.step):
             state.save(run.checkpoints, run.training.keep_checkpoints, accelerator)
         if stopping and not over:

@@ -36,7 +36,9 @@ from training.engine.methods.session import (
     Session,
     evaluate_preferences,
     finish_session,
+    keep_adapter,
     open_session,
+    prepared_scorer,
     train_session,
 )
 from training.engine.objective import Outcome
@@ -50,17 +52,18 @@ Reference = Callable[[Pack], Tensor]
 
 
 def run_dpo(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
-    """Reference log-probabilities, training, evaluation, adapter."""
+    """Reference log-probabilities, training, adapter, evaluation."""
     settings = spec.dpo or DPO()
     session = open_session(spec, folder, reporter, stop)
     scorer = LogProbs(session.model, session.layout)
     check_head(scorer)
-    prepared = session.accelerator.prepare_model(scorer)
+    prepared = prepared_scorer(session.accelerator, scorer)
     with reference_cache(session, prepared) as cache:
         objective = Preference(scorer, cache.get, settings)
         initial = trainable_state(scorer)
-        train_session(session, objective, prepared)
         score = implicit_rewards(scorer, cache.get, settings.beta)
+        train_session(session, objective, prepared, score)
+        keep_adapter(session)
         policy = Measured(spec, session.base, scorer, session.packs)
         language = measure_policy(policy, session.data.evaluation)
         evaluation = evaluate_preferences(session, scorer, score).merged(language)
@@ -159,13 +162,15 @@ def _imitation(packed: Pack, logprobs: Tensor) -> Tensor:
     """Negative log-likelihood a token of the best tier, weighted as its rankings.
 
     The term that RPO (Pang et al. 2024, eq. 1) adds to keep the likelihood of what was chosen up.
+    What only ties, or is unacceptable and may not win, was not chosen.
     """
     per_token = -logprobs / packed.lengths.to(logprobs.device)
     weights = torch.zeros_like(per_token)
     first = 0
     for group in packed.groups:
         for ranking in group.rankings:
-            best = ranking.tiers[0]
+            won = {pair.winner for pair in ranking.pairs if pair.target == 1}
+            best = won.intersection(ranking.tiers[0])
             for member in best:
                 weights[first + member] += ranking.weight / len(best)
         first += len(group.completions)

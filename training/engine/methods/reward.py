@@ -19,7 +19,9 @@ from training.engine.methods.curve import add_learning_curve
 from training.engine.methods.session import (
     evaluate_preferences,
     finish_session,
+    keep_adapter,
     open_session,
+    prepared_scorer,
     train_session,
 )
 from training.engine.objective import Outcome
@@ -31,7 +33,7 @@ from training.engine.spec import Reward, RunSpec
 
 
 def run_reward(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
-    """Training, evaluation, adapter with its head."""
+    """Training, adapter with its head, evaluation."""
     settings = spec.reward or Reward()
     session = open_session(spec, folder, reporter, stop)
     device = session.accelerator.device
@@ -39,11 +41,12 @@ def run_reward(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopR
     at = "start" if session.base.kind == "encoder" else "end"
     scorer = Rewards(session.model, head, session.layout, at=at)  # type: ignore[arg-type]
     objective = RewardModel(scorer, settings)
-    prepared = session.accelerator.prepare_model(scorer)
+    prepared = prepared_scorer(session.accelerator, scorer)
     initial = trainable_state(scorer)
-    train_session(session, objective, prepared)
+    train_session(session, objective, prepared, scorer)
+    keep_adapter(session, head=head)
     evaluation = evaluate_preferences(session, scorer, scorer)
-    finish_session(session, evaluation, head=head)
+    finish_session(session, evaluation)
     if spec.evaluation.learning_curve:
         add_learning_curve(session, objective, prepared, scorer, initial, evaluation)
 

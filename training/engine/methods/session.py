@@ -1,7 +1,7 @@
 """What DPO and reward models share: base, adapter, groups, layout, and the end of a run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +9,22 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from training.engine.adapters import attach_lora, save_adapter, serving_warning
+from training.engine.adapters import attach_lora, serving_warning
 from training.engine.base import LoadedBase, load_base
+from training.engine.checkpoints import trainable_state, whole
 from training.engine.data import Preferences, load_preferences, template_hash
-from training.engine.evaluation.judged import Score
+from training.engine.evaluation.accuracy import accuracy
+from training.engine.evaluation.calibration import calibration
+from training.engine.evaluation.judged import Score, judge
 from training.engine.evaluation.preferences import preferences
 from training.engine.evaluation.report import Evaluation, write_evaluation
 from training.engine.fused import fuse
 from training.engine.groups import Group
 from training.engine.layout import choose_layout
-from training.engine.loop import Listener, Run, train
+from training.engine.loop import AfterStep, Listener, Run, train
 from training.engine.memory.estimate import estimate
 from training.engine.memory.shape import ModelShape
-from training.engine.merge import merge
+from training.engine.methods.results import write_adapter, write_merged
 from training.engine.objective import Objective
 from training.engine.packing import Pack, pack
 from training.engine.plan import Plan, packs_of, whole_steps
@@ -48,9 +51,15 @@ class Session:
     data: Preferences
     layout: Layout
 
+    def size(self, group: Group) -> int:
+        """How many tokens of the budget a group takes; unpacked rows are padded."""
+        if self.layout == "packed":
+            return group.tokens
+        return len(group.completions) * group.longest
+
     def batches(self, groups: Sequence[Group]) -> list[list[Group]]:
         """The groups by packs under the token budget, longest first."""
-        sizes = [group.tokens for group in groups]
+        sizes = [self.size(group) for group in groups]
         budget = self.spec.training.tokens_per_pack
         return [[groups[n] for n in one] for one in packs_of(range(len(groups)), sizes, budget)]
 
@@ -104,11 +113,28 @@ def _note(
     )
 
 
-def train_session(session: Session, objective: Objective, prepared: nn.Module) -> None:
-    """Train to the end, from the last checkpoint if there is one."""
+def prepared_scorer(accelerator: Accelerator, scorer: nn.Module) -> nn.Module:
+    """The scorer as accelerate wraps it where several processes train together."""
+    if not accelerator.is_fsdp2:
+        wrapped: nn.Module = accelerator.prepare_model(scorer)
+        return wrapped
+    # Accelerate shards a model only together with an optimizer; the loop makes its own.
+    trained = [parameter for parameter in scorer.parameters() if parameter.requires_grad]
+    wrapped, _ = accelerator.prepare(scorer, torch.optim.SGD(trained, lr=0.0))
+    return wrapped
+
+
+def train_session(
+    session: Session, objective: Objective, prepared: nn.Module, score: Score
+) -> None:
+    """Train to the end, from the last checkpoint if there is one.
+
+    score: (C,) of a pack, by way of the objective's scorer; for the evaluations on the way.
+    """
     training, groups = session.spec.training, session.data.train
     steps = whole_steps(len(groups), training.groups_per_step, training.epochs, training.max_steps)
     run = run_on(session, groups, steps, session.folder.checkpoints, session.reporter)
+    run = replace(run, evaluate=_on_the_way(session, objective.scorer, score))
     train(objective, prepared, groups, run, session.accelerator)
 
 
@@ -118,7 +144,7 @@ def run_on(
     """The session's settings on some of its groups."""
     spec = session.spec
     plan = Plan(
-        sizes=tuple(group.tokens for group in groups),
+        sizes=tuple(session.size(group) for group in groups),
         groups_per_step=spec.training.groups_per_step,
         tokens_per_pack=spec.training.tokens_per_pack,
         steps=steps,
@@ -136,41 +162,58 @@ def run_on(
     )
 
 
-def finish_session(
-    session: Session, evaluation: Evaluation, *, head: RewardHead | None = None
-) -> str:
-    """Write the evaluation and the adapter, merged too if the spec says so; returns its hash."""
-    spec, folder, base = session.spec, session.folder, session.base
-    if not folder.writes:
-        return ""
-    session.reporter.phase("writing the adapter")
-    write_evaluation(evaluation, folder.evaluation)
-    card = {
-        "base": base.content_hash,
-        "base_name": base.name,
-        "method": spec.method.value,
-        "template": template_hash(base.tokenizer),
-        "spec": shareable(spec),
-        "data": session.data.content_hash,
-    }
-    content_hash = save_adapter(session.model, folder.adapter, card=card, head=head)
-    folder.update_manifest({"adapter": content_hash})
-    if spec.merge:
-        session.reporter.phase("merging")
-        merge(folder.adapter, spec.base, folder.merged)
-    return content_hash
+def keep_adapter(session: Session, *, head: RewardHead | None = None) -> None:
+    """Write what was trained, before it is measured; all processes have to call."""
+    state = trainable_state(session.model)
+    whole_head = None if head is None else _gathered(head)
+    if session.folder.writes:
+        session.reporter.phase("writing the adapter")
+        write_adapter(
+            session.spec,
+            session.folder,
+            session.base,
+            session.model,
+            session.data.content_hash,
+            head=whole_head,
+            state=state,
+        )
 
 
-def shareable(spec: RunSpec) -> dict[str, Any]:
-    """The spec as it goes with an adapter: without the folders of this machine."""
-    found = spec.model_dump(mode="json")
-    found["data"] = {
-        key: [Path(one).name for one in value] if isinstance(value, list) else value
-        for key, value in found["data"].items()
-    }
-    model = Path(spec.base.model)
-    found["base"]["model"] = model.name if model.exists() else spec.base.model
+def _gathered(head: RewardHead) -> RewardHead:
+    """A copy on the CPU, of a head that may be sharded."""
+    found = RewardHead(head.weight.shape[-1])
+    found.load_state_dict(whole(head.state_dict()))
     return found
+
+
+def finish_session(session: Session, evaluation: Evaluation) -> None:
+    """Write the evaluation, and the merged model if the spec says so."""
+    if not session.folder.writes:
+        return
+    write_evaluation(evaluation, session.folder.evaluation)
+    if session.spec.merge:
+        session.reporter.phase("merging")
+        write_merged(session.spec, session.folder)
+
+
+def _on_the_way(session: Session, scorer: nn.Module, score: Score) -> AfterStep | None:
+    """Accuracy and log-loss on the held-out rankings, as metrics; None where none are held out."""
+    groups = session.data.evaluation
+    if not groups:
+        return None
+
+    def evaluate(_step: int) -> dict[str, float]:
+        scorer.eval()
+        judged = judge(session.packs(groups), score)
+        right, forecasts = accuracy(judged), calibration(judged)
+        found = {}
+        if right is not None:
+            found["evaluation_accuracy"] = right.value
+        if forecasts is not None:
+            found["evaluation_log_loss"] = forecasts.log_loss
+        return found
+
+    return evaluate
 
 
 def evaluate_preferences(session: Session, scorer: nn.Module, score: Score) -> Evaluation:

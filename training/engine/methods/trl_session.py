@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import PrinterCallback
 
-from training.engine.adapters import POLICY, REFERENCE, attach_lora, save_adapter, serving_warning
+from training.engine.adapters import POLICY, REFERENCE, attach_lora, serving_warning
 from training.engine.base import LoadedBase, load_base
 from training.engine.data import DropReport, template_hash
 from training.engine.errors import SpecError
@@ -18,7 +18,7 @@ from training.engine.fused import fuse
 from training.engine.groups import Group
 from training.engine.memory.estimate import estimate
 from training.engine.memory.shape import ModelShape
-from training.engine.merge import merge
+from training.engine.methods.results import write_adapter, write_merged
 from training.engine.methods.trl_run import Telling, TrlRun, train
 from training.engine.packing import Pack, pack
 from training.engine.plan import packs_of
@@ -155,17 +155,8 @@ def finish_policy(policy: Policy, trainer: Any, evaluation: Evaluation, data_has
         return ""
     policy.reporter.phase("writing the adapter")
     write_evaluation(evaluation, folder.evaluation)
-    card = {
-        "base": base.content_hash,
-        "base_name": base.name,
-        "method": spec.method.value,
-        "template": template_hash(base.tokenizer),
-        "spec": spec.model_dump(mode="json"),
-        "data": data_hash,
-    }
-    content_hash = save_adapter(policy.model, folder.adapter, card=card, state=state)
-    folder.update_manifest({"adapter": content_hash})
+    content_hash = write_adapter(spec, folder, base, policy.model, data_hash, state=state)
     if spec.merge:
         policy.reporter.phase("merging")
-        merge(folder.adapter, spec.base, folder.merged)
+        write_merged(spec, folder)
     return content_hash
