@@ -14,7 +14,15 @@ from peft import LoraConfig, get_peft_model
 
 from inference import local
 from tests.training.tiny import CAUSAL_KINDS, PAD, save_tiny, tiny_model, tiny_tokenizer
-from training.engine.base import LoadedBase, content, content_hash, load_base, padding_token, source
+from training.engine.base import (
+    LoadedBase,
+    content,
+    content_hash,
+    load_base,
+    padding_token,
+    refuse_longer,
+    source,
+)
 from training.engine.errors import OutOfMemory, SpecError
 from training.engine.spec import Base, Precision
 
@@ -372,3 +380,14 @@ class TestTheBundledModel:
         assert (best[0] == best[1]).float().mean() > 0.7
         assert 255e6 < full.model.get_memory_footprint() < 285e6
         assert 100e6 < small.model.get_memory_footprint() < 130e6
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "bert"])
+def test_a_text_longer_than_the_model_reads_is_refused(kind: str, tmp_path: Path) -> None:
+    base = load_base(fp32(save_tiny(kind, tmp_path / kind)), kind="auto")
+    limit = base.model.config.max_position_embeddings
+
+    refuse_longer(base, limit)
+    with pytest.raises(SpecError, match=f"has {limit + 1:,} tokens, and {kind} reads") as refused:
+        refuse_longer(base, limit + 1)
+    assert "max_prompt_tokens" in refused.value.advice

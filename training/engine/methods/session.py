@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from training.engine.adapters import attach_lora, serving_warning
-from training.engine.base import LoadedBase, load_base
+from training.engine.base import LoadedBase, load_base, refuse_longer
 from training.engine.checkpoints import trainable_state, whole
 from training.engine.data import Preferences, load_preferences, template_hash
 from training.engine.evaluation.accuracy import accuracy
@@ -90,6 +90,7 @@ def open_session(
     folder.write_json(folder.data_report, data.report.to_json())
     model = attach_lora(base, spec.lora, spec.parent, seed=spec.training.seed)
     longest = max(group.longest for group in (*data.train, *data.evaluation))
+    refuse_longer(base, longest)
     wanted = "unpacked" if base.kind == "encoder" else spec.base.attention
     layout = choose_layout(model, wanted, longest)
     fuse(model)
