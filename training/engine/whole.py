@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 import os
 import shutil
@@ -6,6 +6,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def write_whole(place: Path, text: str) -> None:
+    """Write beside the place and move there: a reader sees the old file or the new one.
+
+    Raises OSError when nothing can be written there; what was there stays.
+    """
+    handle, draft = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        # mkstemp lets nobody else read, and the server may run as another user.
+        Path(draft).chmod(0o644)
+        Path(draft).replace(place)
+    finally:
+        Path(draft).unlink(missing_ok=True)
 
 
 @contextmanager

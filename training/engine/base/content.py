@@ -7,12 +7,12 @@ last change. It is remembered in the user's cache folder: a model folder may be 
 import hashlib
 import json
 import os
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from training.engine.errors import SpecError
+from training.engine.whole import write_whole
 
 CONFIG = "config.json"
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")  # in the order in which transformers looks
@@ -91,7 +91,4 @@ def _write(note: Path, entry: list[object]) -> None:
     # Without a place to remember it, the hash is computed again next time.
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=note.parent)
-        with os.fdopen(handle, "w") as file:
-            json.dump(entry, file)
-        Path(draft).replace(note)
+        write_whole(note, json.dumps(entry))

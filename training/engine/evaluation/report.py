@@ -5,7 +5,6 @@ are finite. Estimates are `{value, low, high, count, clusters, method}` with 95%
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from training.engine.evaluation.curve import Point
 from training.engine.evaluation.drift import Divergence, Length
 from training.engine.evaluation.estimates import Estimate
 from training.engine.evaluation.forgetting import Forgetting
+from training.engine.whole import write_whole
 
 VERSION = 1
 NOT_ASKED = "not asked for"
@@ -67,6 +67,4 @@ PARTS = tuple(one.name for one in fields(Evaluation) if one.name != "missing")
 def write_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Whole or not at all. Raises ValueError for a number that is not finite."""
     text = json.dumps(evaluation.to_json(), indent=2, allow_nan=False)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, text + "\n")

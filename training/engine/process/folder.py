@@ -2,8 +2,6 @@
 
 import fcntl
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from training.engine.errors import Busy
+from training.engine.whole import write_whole
 
 
 def now() -> str:
@@ -79,16 +78,3 @@ class RunFolder:
             except BlockingIOError as problem:
                 raise Busy(f"Another process is at work in {self.root}.") from problem
             yield
-
-
-def write_whole(place: Path, text: str) -> None:
-    """Write beside the place and move there."""
-    handle, draft = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        # mkstemp lets nobody else read, and the server may run as another user.
-        Path(draft).chmod(0o644)
-        Path(draft).replace(place)
-    finally:
-        Path(draft).unlink(missing_ok=True)

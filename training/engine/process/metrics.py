@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from training.engine.process.folder import RunFolder, write_whole
+from training.engine.process.folder import RunFolder
+from training.engine.whole import write_whole
 
 
 class MetricsWriter:
