@@ -63,6 +63,7 @@ def _work(spec: RunSpec, folder: RunFolder, stop: StopRequest, warnings: list[st
     """Run the method; False when the run was finished before."""
     located = with_absolute_paths(spec, folder)
     # Imported here: a wrong spec is refused without the seconds of importing torch.
+    from training.engine.base.load import default_device
     from training.engine.memory.peak import PeakMemory
     from training.engine.methods import run_method
     from training.engine.process import manifest
@@ -75,7 +76,7 @@ def _work(spec: RunSpec, folder: RunFolder, stop: StopRequest, warnings: list[st
         if folder.writes:
             manifest.begin(folder, spec, data)
             folder.result.unlink(missing_ok=True)
-        peak = stack.enter_context(PeakMemory(manifest.device()["type"]))
+        peak = stack.enter_context(PeakMemory(default_device()))
         display = display_for(visible=folder.writes)
         stack.callback(display.close)
         reporter = Reporter(
