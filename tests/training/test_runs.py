@@ -224,7 +224,9 @@ def test_the_forms_of_dpo_learn(tmp_path: Path, base: Path, dpo: dict[str, Any])
 
 def test_two_processes_learn_what_one_learns(tmp_path: Path, base: Path) -> None:
     """A step's groups are shared out, and its loss is the same; stop and resume as one."""
-    settings: dict[str, Any] = {"training": {"groups_per_step": 3, "max_steps": 6, "checkpoint_every": 3}}
+    settings: dict[str, Any] = {
+        "training": {"groups_per_step": 3, "max_steps": 6, "checkpoint_every": 3}
+    }
     alone = make_run(tmp_path / "alone", base, "dpo", **settings)
     run(alone)
     together = make_run(tmp_path / "together", base, "dpo", **settings)
