@@ -10,6 +10,7 @@ import gc
 import re
 import resource
 import threading
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,8 @@ _STATUS = Path("/proc/self/status")
 _MAPS = Path("/proc/self/maps")
 _CLEAR = Path("/proc/self/clear_refs")
 INTERVAL_S = 0.02
+# A fragmented heap takes a while to add up; then it is looked at less often.
+LOOKING = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,9 @@ class Peak:
 class PeakMemory:
     """Measures from `start` (or `with`) to `peak`; begin before the model is loaded.
 
-    device: the training's. Sampled on the CPU every INTERVAL_S seconds by a thread; the resident
-    peak is the kernel's own where it lets a process reset it.
+    device: the training's. Sampled on the CPU by a thread, every INTERVAL_S seconds or less often,
+    so that it takes a share of LOOKING of a core at most; the resident peak is the kernel's own
+    where it lets a process reset it.
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -106,8 +110,11 @@ class PeakMemory:
         )
 
     def _sample(self) -> None:
-        while not self._ended.wait(INTERVAL_S):
+        took = 0.0
+        while not self._ended.wait(max(INTERVAL_S, took / LOOKING)):
+            begin = time.monotonic()
             self._look()
+            took = time.monotonic() - begin
 
     def _look(self) -> None:
         now = _now()
