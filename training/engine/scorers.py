@@ -2,7 +2,7 @@
 
 Each completion is encoded once. Packed, a group's prompt is encoded once as well; unpacked, every
 completion is a row with its prompt before it, for architectures that cannot take the block mask.
-Which of the two, is found out by numbers: `fits_packed`.
+Which of the two, is found out by numbers (`layout`).
 """
 
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ from training.engine.losses.indices import (
 )
 from training.engine.losses.metrics import pair_metrics
 from training.engine.methods.curve import add_learning_curve
-from training.engine.methods.measures import Measured, measure_policy
+from training.engine.methods.measures import Measured, measure_policy, read_material
 from training.engine.methods.session import (
     Session,
     evaluate_preferences,
@@ -55,6 +55,7 @@ def run_dpo(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     """Reference log-probabilities, training, adapter, evaluation."""
     settings = spec.dpo or DPO()
     session = open_session(spec, folder, reporter, stop)
+    material = read_material(spec, session.base.tokenizer)
     scorer = LogProbs(session.model, session.layout)
     check_head(scorer)
     prepared = prepared_scorer(session.accelerator, scorer)
@@ -64,8 +65,9 @@ def run_dpo(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
         score = implicit_rewards(scorer, cache.get, settings.beta)
         train_session(session, objective, prepared, score)
         keep_adapter(session)
-        policy = Measured(spec, session.base, scorer, session.packs)
-        language = measure_policy(policy, session.data.evaluation)
+        sharded = session.accelerator.is_fsdp2
+        policy = Measured(spec, session.base, scorer, session.packs, sharded)
+        language = measure_policy(policy, material, session.data.evaluation)
         evaluation = evaluate_preferences(session, scorer, score).merged(language)
         finish_session(session, evaluation)
         if spec.evaluation.learning_curve:

@@ -10,6 +10,7 @@ from torch import Tensor
 from training.engine.adapters import reference_active
 from training.engine.base import LoadedBase
 from training.engine.data import Chat, load_demonstrations, load_text
+from training.engine.errors import DataError
 from training.engine.evaluation.drift import kl_drift, length_drift, predictions
 from training.engine.evaluation.forgetting import Forgetting, forgetting, passages
 from training.engine.evaluation.report import Evaluation
@@ -25,49 +26,78 @@ Packs = Callable[[Sequence[Group]], list[Pack]]
 MOST_PASSAGES = 64
 
 
+@dataclass(frozen=True)
+class Material:
+    """What forgetting is measured on, as groups of one completion. missing: why there is none."""
+
+    general_text: Sequence[Group]
+    demonstrations: Sequence[Group]
+    missing: dict[str, str]
+
+
+def read_material(spec: RunSpec, tokenizer: Any) -> Material:
+    """Read before training, so that a file that cannot be used costs no training.
+
+    Raises DataError.
+    """
+    missing: dict[str, str] = {}
+    text: Sequence[Group] = ()
+    if spec.data.general_text is None:
+        missing["general_text"] = "the spec names no general text"
+    else:
+        ids = tokenizer(load_text(spec.data.general_text), add_special_tokens=False)["input_ids"]
+        if len(ids) < 2:
+            raise DataError(
+                "data.general_text is too short to measure on.", advice="Give a page of text."
+            )
+        text = passages(ids)[:MOST_PASSAGES]
+    demonstrations: Sequence[Group] = ()
+    if not (spec.data.demonstrations or spec.data.evaluation_demonstrations):
+        missing["demonstrations"] = "the spec names no demonstrations"
+    else:
+        held_out = load_demonstrations(spec.data, tokenizer).evaluation
+        demonstrations = [one.group for one in held_out]
+        if not held_out:
+            missing["demonstrations"] = "no demonstrations are held out"
+    return Material(text, demonstrations, missing)
+
+
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A trained policy. packs: groups to packs on its device, under the token budget."""
+    """A trained policy. packs: groups to packs on its device, under the token budget.
+
+    sharded: its weights are spread over processes, and only a whole forward gathers them.
+    """
 
     spec: RunSpec
     base: LoadedBase
     scorer: LogProbs
     packs: Packs
+    sharded: bool = False
 
     @property
     def model(self) -> Any:
         return self.scorer.model
 
 
-def measure_policy(policy: Measured, held_out: Sequence[Group]) -> Evaluation:
-    """Forgetting on the spec's text and demonstrations, length and KL on held-out prompts."""
+def measure_policy(policy: Measured, material: Material, held_out: Sequence[Group]) -> Evaluation:
+    """Forgetting on the material, length and KL on held-out prompts."""
     policy.scorer.eval()
-    found = _forgotten_text(policy).merged(_forgotten_demonstrations(policy))
-    if not held_out:
-        reasons = dict.fromkeys(("length", "kl"), "no prompts are held out")
-        return found.merged(Evaluation(missing=reasons))
+    found = Evaluation(
+        general_text=_forgetting(policy, material.general_text),
+        demonstrations=_forgetting(policy, material.demonstrations),
+        missing=material.missing,
+    )
+    if policy.sharded or not held_out:
+        reason = "the weights are spread over GPUs" if held_out else "no prompts are held out"
+        return found.merged(Evaluation(missing=dict.fromkeys(("length", "kl"), reason)))
     return found.merged(Evaluation(kl=_kl(policy, held_out))).merged(_length(policy, held_out))
 
 
-def _forgotten_text(policy: Measured) -> Evaluation:
-    path = policy.spec.data.general_text
-    if path is None:
-        return Evaluation(missing={"general_text": "the spec names no general text"})
-    ids = policy.base.tokenizer(load_text(path), add_special_tokens=False)["input_ids"]
-    return Evaluation(general_text=_forgetting(policy, passages(ids)[:MOST_PASSAGES]))
+def _forgetting(policy: Measured, groups: Sequence[Group]) -> Forgetting | None:
+    if not groups:
+        return None
 
-
-def _forgotten_demonstrations(policy: Measured) -> Evaluation:
-    data = policy.spec.data
-    if not (data.demonstrations or data.evaluation_demonstrations):
-        return Evaluation(missing={"demonstrations": "the spec names no demonstrations"})
-    loaded = load_demonstrations(data, policy.base.tokenizer)
-    if not loaded.evaluation:
-        return Evaluation(missing={"demonstrations": "no demonstrations are held out"})
-    return Evaluation(demonstrations=_forgetting(policy, [one.group for one in loaded.evaluation]))
-
-
-def _forgetting(policy: Measured, groups: Sequence[Group]) -> Forgetting:
     def base(packed: Pack) -> Tensor:
         with bare_base(policy.model):
             found: Tensor = policy.scorer(packed)
