@@ -99,12 +99,12 @@ def build_trainer(trainer: Callable[..., Any], policy: Policy, run: TrlRun, **op
     here the adapter stays in float32, and the reference is the spec's.
     """
     model = policy.model
-    weights = {parameter: parameter.data for parameter in model.parameters()}
+    weights = {one: one.data for one in model.parameters() if one.requires_grad}
     made = trainer(
         model=model, processing_class=policy.base.tokenizer, callbacks=[Telling(run)], **options
     )
     for parameter, data in weights.items():
-        parameter.data = data
+        parameter.data = data.to(parameter.device)
     if TRL_REFERENCE in model.peft_config:
         _set_reference(model)
     made.remove_callback(PrinterCallback)
