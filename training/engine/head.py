@@ -50,6 +50,8 @@ class _HeadLogProbs(torch.autograd.Function):
             if bend is not None:
                 slope.mul_(bend)
             slopes[part] = slope.mul_(scale).to(weight.dtype) @ weight
+            # Let go of this chunk before the next one is made.
+            del raw, logits, slope
         if slopes is not None:
             ctx.save_for_backward(slopes)
         return logprobs

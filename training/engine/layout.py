@@ -20,9 +20,9 @@ from training.engine.scorers import Layout, LogProbs, Scorer
 
 log = logging.getLogger(__name__)
 
-# Relative to the norm of a token's hidden state. Rounding in 16 bit reaches 1e-2 over 30 layers;
-# a leak between completions changes states by tens of percent.
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+# Relative to the norm of a token's hidden state. Rounding in 16 bit reaches 1e-2 over 30 layers,
+# and 6e-2 where weights are 4-bit; a leak between completions changes states by tens of percent.
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.12, torch.float16: 3e-2}
 # Log-probabilities of a 16-bit model differ by the rounding of its logits.
 HEAD_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 5e-2}
 

@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 
 Packs = tuple[tuple[int, ...], ...]
+# Packs that may still be filled: all of them, of a hundred thousand groups, would take hours.
+OPEN_PACKS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ def packs_of(groups: Iterable[int], sizes: Sequence[int], budget: int) -> list[t
     room: list[int] = []
     for group in sorted(groups, key=lambda one: (-sizes[one], one)):
         size = sizes[group]
-        fitting = next((n for n, free in enumerate(room) if free >= size), None)
+        open_ = range(max(0, len(packs) - OPEN_PACKS), len(packs))
+        fitting = next((n for n in open_ if room[n] >= size), None)
         if fitting is None:
             packs.append([group])
             room.append(budget - size)

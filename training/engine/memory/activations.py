@@ -61,8 +61,7 @@ class Activations:
     def logits(self) -> int:
         """A chunk of logits, for a moment."""
         rows = min(self.scored, CHUNK)
-        copies = LOGITS_COPIES + (self.scored > CHUNK)
-        return copies * rows * self.shape.vocabulary * FP32
+        return LOGITS_COPIES * rows * self.shape.vocabulary * FP32
 
     def backward(self, *, checkpointing: bool) -> int:
         """The gradients of one layer's activations, for a moment: those of the feed-forward block.

@@ -101,7 +101,11 @@ def open_session(
 def _note(
     spec: RunSpec, folder: RunFolder, base: LoadedBase, data: Preferences, layout: Layout
 ) -> None:
-    needed = estimate(ModelShape.from_config(base.model.config), spec)
+    longest = max(group.tokens for group in data.train)
+    # What a step holds may be less than the budget, and one group may be more.
+    step = longest * spec.training.groups_per_step
+    tokens = max(longest, min(spec.training.tokens_per_pack, step))
+    needed = estimate(ModelShape.from_config(base.model.config), spec, tokens=tokens)
     folder.update_manifest(
         {
             "base": {"name": base.name, "hash": base.content_hash},

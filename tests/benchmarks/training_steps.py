@@ -1,0 +1,162 @@
+"""One measurement of the benchmark `training`, in a process of its own."""
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inference.local import bundled_gguf
+from tests.benchmarks import training_peer
+from tests.benchmarks.training_peer import Peer
+from training.engine.adapters import attach_lora, reference_active
+from training.engine.base import LoadedBase, load_base
+from training.engine.fused import fuse
+from training.engine.groups import Group, Pair, Ranking
+from training.engine.layout import choose_layout
+from training.engine.memory.peak import PeakMemory
+from training.engine.methods.dpo import Preference
+from training.engine.methods.reward import RewardModel
+from training.engine.objective import Objective
+from training.engine.packing import pack
+from training.engine.reward_head import RewardHead
+from training.engine.scorers import LogProbs, Rewards
+from training.engine.spec import DPO, Base, Lora, Precision, Reward
+
+DATA = Path(__file__).with_name("data") / "completions.jsonl.gz"
+BETA = 0.1
+Step = Callable[[Group], float]
+
+
+def rankings(base: LoadedBase, k: int, count: int, longest: tuple[int, int]) -> list[Group]:
+    """Real prompts and answers, ranked in the order of the file."""
+    tokenizer: Any = base.tokenizer
+    found: list[Group] = []
+    with gzip.open(DATA, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line, _ in zip(file, range(count + 1), strict=False)]
+    for row in rows:  # the first one warms up
+        prompt = tokenizer.apply_chat_template(
+            row["prompt"], add_generation_prompt=True, return_dict=True
+        )["input_ids"]
+        texts = [f"{text}{tokenizer.eos_token}" for text in row["completions"][:k]]
+        answers = [tuple(tokenizer(text)["input_ids"][: longest[1]]) for text in texts]
+        pairs = tuple(Pair(a, b) for a in range(k) for b in range(a + 1, k))
+        ranking = Ranking(tuple((one,) for one in range(k)), pairs)
+        name = f"ranking {len(found)}"
+        found.append(Group(name, tuple(prompt[-longest[0] :]), tuple(answers), (ranking,)))
+    return found
+
+
+class Ours:
+    """Prefloop: one packed forward and backward for a whole ranking."""
+
+    def __init__(self, base: LoadedBase, method: str, adapter: dict[str, Tensor] | None) -> None:
+        model = attach_lora(base, Lora())
+        training_peer.set_adapter_weights(model, adapter)
+        layout = choose_layout(model, "packed", longest=1)
+        fuse(model)
+        self.model: Any = model
+        self.objective: Objective
+        if method == "dpo":
+            scorer = LogProbs(model, layout)
+            self.objective = Preference(scorer, self._reference, DPO(beta=BETA))
+        else:
+            head = RewardHead(base.model.config.hidden_size)
+            training_peer.set_head(head)
+            self.objective = RewardModel(Rewards(model, head, layout), Reward(margins=False))
+        self.scorer: nn.Module = self.objective.scorer
+        self.scorer.train()
+        trained = [p for p in self.scorer.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=1e-5)
+
+    @torch.no_grad()
+    def _reference(self, packed: Any) -> Tensor:
+        with reference_active(self.model):
+            found: Tensor = self.scorer(packed)
+        return found
+
+    def backward(self, group: Group) -> None:
+        packed = pack([group])
+        outcome = self.objective(self.scorer(packed), packed)
+        (outcome.loss / self.objective.weight([group])).backward()
+
+    def step(self, group: Group) -> float:
+        begin = time.perf_counter()
+        self.backward(group)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return time.perf_counter() - begin
+
+
+def measure_time(method: str, groups: list[Group], precision: str, model: str) -> dict[str, Any]:
+    """Both sides in turns over the same rankings."""
+    ours = Ours(_base(model, precision), method, None)
+    peer = Peer(_base(model, precision), method, precision, groups)
+    peer.choose_batch(groups[0])
+    ours.step(groups[0])
+    mine, theirs = [], []
+    for group in groups[1:]:
+        mine.append(ours.step(group))
+        theirs.append(peer.step(group))
+    tokens = sum(group.tokens for group in groups[1:])
+    found = {
+        "ratio": sum(theirs) / sum(mine),
+        "tokens_per_s": tokens / sum(mine),
+        "seconds": round(sum(mine), 2),
+        "peer_seconds": round(sum(theirs), 2),
+        "peer_batch": peer.batch,
+    }
+    if precision == "fp32":
+        found["gradient_error"] = gradient_error(method, groups[1], model)
+    return found
+
+
+def gradient_error(method: str, group: Group, model: str) -> float:
+    """Relative difference of the gradients of all adapter weights, at the same random adapter."""
+    peer = Peer(_base(model, "fp32"), method, "fp32", [group])
+    adapter = training_peer.random_adapter(peer.model)
+    training_peer.set_adapter_weights(peer.model, adapter)
+    ours = Ours(_base(model, "fp32"), method, adapter)
+    ours.backward(group)
+    peer.batch = len(group.rankings[0].pairs)
+    peer.backward(group)
+    mine = training_peer.adapter_gradients(ours.model)
+    theirs = training_peer.adapter_gradients(peer.model)
+    assert mine.keys() == theirs.keys(), "the two sides train different weights"
+    difference = sum(((mine[name] - theirs[name]) ** 2).sum().item() for name in mine)
+    return float((difference / sum((one**2).sum().item() for one in theirs.values())) ** 0.5)
+
+
+def measure_memory(side: str, groups: list[Group], precision: str, model: str) -> dict[str, Any]:
+    """Peak memory of one side over the longest rankings, the base's weights included."""
+    longest = sorted(groups, key=lambda group: -group.tokens)[:2]
+    with PeakMemory() as peak:
+        base = _base(model, precision)
+        runner: Ours | Peer = (
+            Ours(base, "dpo", None)
+            if side == "ours"
+            else Peer(base, "dpo", precision, longest, batch=1)
+        )
+        for group in longest:
+            runner.step(group)
+    return {"peak_mb": peak.peak(runner.model).resident / 2**20}
+
+
+def _base(model: str, precision: str) -> LoadedBase:
+    return load_base(Base(model=model, precision=Precision(precision)))
+
+
+def main(arguments: list[str]) -> None:
+    part, method, k, precision, count, model, prompt, completion = arguments
+    folder = model or str(bundled_gguf())
+    longest = (int(prompt), int(completion))
+    groups = rankings(_base(folder, precision), int(k), int(count), longest)
+    if part == "time":
+        found = measure_time(method, groups, precision, folder)
+    else:
+        found = measure_memory(part.removeprefix("memory-"), groups, precision, folder)
+    print(json.dumps(found))
