@@ -99,7 +99,7 @@ def losses(folder: Path) -> list[float]:
 @pytest.mark.parametrize("method", ["dpo", "reward"])
 def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path, base: Path, method: str) -> None:
     folder = make_run(tmp_path / "run", base, method)
-    run(folder)
+    said = run(folder)
     found = metrics(folder)
     assert [line["step"] for line in found] == list(range(1, 13))
     assert found[-1]["loss"] < 0.7 * found[0]["loss"]
@@ -118,6 +118,9 @@ def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path, base: Path, m
     manifest = json.loads((folder / "run.json").read_text())
     assert manifest["layout"] == "packed"
     assert manifest["memory"]["estimate"]
+    assert said.count("training, at the peak") == 2, "the table is there before and after"
+    assert said.index("of the estimate") > said.index("training (0 of 12)")
+    assert manifest["memory"]["peak"]["allocated"] > 0
 
 
 @pytest.mark.parametrize("method", ["dpo", "reward"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.training.tiny import save_tiny
+from training.engine.memory.estimate import MemoryEstimate
 from training.engine.process import RunFolder, StopRequest
 from training.engine.spec import RunSpec, parse_spec
 
@@ -29,6 +30,9 @@ class Told:
 
     def metrics(self, values: Any) -> None:
         self.lines.append(dict(values))
+
+    def memory(self, needed: MemoryEstimate, model: Any) -> None:
+        self.needed = needed
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)

@@ -39,10 +39,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """framework: bytes of the process before the model is loaded, measured; 0 if it was not."""
+    """What a run will take on one device, part by part."""
 
     rows: tuple[Row, ...]
-    framework: int = 0
 
     @property
     def weights(self) -> int:
@@ -59,17 +58,11 @@ class MemoryEstimate:
     def inference(self) -> int:
         return round(self.weights * INFERENCE_FACTOR)
 
-    @property
-    def whole(self) -> int:
-        """What the process takes altogether."""
-        return self.training + self.framework
-
     def to_json(self) -> dict[str, object]:
         return {
             "rows": [asdict(row) for row in self.rows],
             "training": self.training,
             "inference": self.inference,
-            "framework": self.framework,
         }
 
     def to_text(self, measured: int | None = None) -> str:
@@ -78,8 +71,6 @@ class MemoryEstimate:
         lines = [(row.part, row.bytes, notes[row.when]) for row in self.rows]
         lines.append(("training, at the peak", self.training, "lasting rows + largest moment"))
         lines.append(("inference", self.inference, "weights x 1.2"))
-        if self.framework:
-            lines.append(("process before the model", self.framework, "not in the peak"))
         if measured is not None:
             share = f"{measured / self.training:.0%} of the estimate"
             lines.append(("measured peak", measured, share))
@@ -92,12 +83,11 @@ def estimate(
     *,
     tokens: int | None = None,
     scored: int | None = None,
-    framework: int = 0,
 ) -> MemoryEstimate:
     """The memory of a run on one device.
 
     tokens: of the largest pack; absent, the spec's budget. scored: completion tokens in it; absent,
-    all. framework: `resident_now()` before the model is loaded.
+    all.
     """
     budget = spec.training.tokens_per_pack if tokens is None else tokens
     asked = budget if scored is None else scored
@@ -116,7 +106,7 @@ def estimate(
         Row("backward of a layer", live.backward(checkpointing=checkpointing), "moment"),
         *_rollout_rows(shape, spec),
     ]
-    return MemoryEstimate(tuple(rows), framework)
+    return MemoryEstimate(tuple(rows))
 
 
 def weight_rows(shape: ModelShape, precision: Precision) -> list[Row]:

@@ -123,11 +123,6 @@ class PeakMemory:
         )
 
 
-def resident_now() -> int:
-    """Bytes of this process in memory: at the start, what Python and PyTorch take themselves."""
-    return _status().get("VmRSS", _high_water())
-
-
 class _Heap(ctypes.Structure):
     """glibc's `struct mallinfo2`, all arenas together."""
 

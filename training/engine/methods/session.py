@@ -94,24 +94,26 @@ def open_session(
     wanted = "unpacked" if base.kind == "encoder" else spec.base.attention
     layout = choose_layout(model, wanted, longest)
     fuse(model)
-    _note(spec, folder, base, data, layout)
-    return Session(spec, folder, reporter, stop, accelerator, base, model, data, layout)
+    session = Session(spec, folder, reporter, stop, accelerator, base, model, data, layout)
+    _note(session)
+    return session
 
 
-def _note(
-    spec: RunSpec, folder: RunFolder, base: LoadedBase, data: Preferences, layout: Layout
-) -> None:
-    longest = max(group.tokens for group in data.train)
+def _note(session: Session) -> None:
+    """Write what the run is made of, and show the memory that it will take."""
+    spec, base, data = session.spec, session.base, session.data
+    longest = max(session.size(group) for group in data.train)
     # What a step holds may be less than the budget, and one group may be more.
     step = longest * spec.training.groups_per_step
     tokens = max(longest, min(spec.training.tokens_per_pack, step))
     needed = estimate(ModelShape.from_config(base.model.config), spec, tokens=tokens)
-    folder.update_manifest(
+    session.reporter.memory(needed, session.model)
+    session.folder.update_manifest(
         {
             "base": {"name": base.name, "hash": base.content_hash},
             "data_hash": data.content_hash,
             "template": template_hash(base.tokenizer),
-            "layout": layout,
+            "layout": session.layout,
             "groups": {"train": len(data.train), "evaluation": len(data.evaluation)},
             "memory": {"estimate": needed.to_json()},
         }

@@ -69,6 +69,7 @@ def note(
     """Write what the run learns from. counts: of examples. tokens: of the largest batch."""
     policy.folder.write_json(policy.folder.data_report, report.to_json())
     needed = estimate(ModelShape.from_config(policy.base.model.config), policy.spec, tokens=tokens)
+    policy.reporter.memory(needed, policy.model)
     policy.folder.update_manifest(
         {
             "base": {"name": policy.base.name, "hash": policy.base.content_hash},

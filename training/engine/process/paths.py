@@ -5,7 +5,7 @@ from typing import Any
 
 from training.engine.errors import DataError, SpecError
 from training.engine.process.folder import RunFolder
-from training.engine.spec import Data, Online, RunSpec
+from training.engine.spec import Base, Data, Online, RunSpec
 
 FILES = (
     "rankings",
@@ -28,7 +28,7 @@ def with_absolute_paths(spec: RunSpec, folder: RunFolder) -> RunSpec:
 
     Raises DataError for a data file that is not there, SpecError for a model or an adapter.
     """
-    values: dict[str, Any] = {"base": spec.base.model_copy(update={"model": _model(spec, folder)})}
+    values: dict[str, Any] = {"base": with_absolute_model(spec.base, folder)}
     values["data"] = _data(spec.data, folder)
     if spec.parent:
         place = _adapter(spec.parent.adapter, "parent.adapter", folder)
@@ -56,19 +56,19 @@ def _data(data: Data, folder: RunFolder) -> Data:
     return data.model_copy(update=files)
 
 
-def _model(spec: RunSpec, folder: RunFolder) -> str:
-    """A name on the hub stays as it is."""
-    model = spec.base.model
+def with_absolute_model(base: Base, folder: RunFolder) -> Base:
+    """The same base without a relative path; a name on the hub stays as it is."""
+    model = base.model
     place = folder.resolve(model)
     if place.exists():
-        return str(place)
+        return base.model_copy(update={"model": str(place)})
     # A name on the hub is "owner/name" or "name"; everything else can only be a path.
     if model.endswith(".gguf") or Path(model).is_absolute() or model.startswith("."):
         raise SpecError(
             f"base.model: there is nothing at {place}.",
             advice="Name a model folder, a .gguf file, or a model on the hub as owner/name.",
         )
-    return model
+    return base
 
 
 def _online(online: Online, folder: RunFolder) -> Online:

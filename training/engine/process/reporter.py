@@ -1,32 +1,35 @@
 """Who the engine tells how the run goes: files, heartbeat, and the person who watches."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from training.engine.process.display import Display
 from training.engine.process.folder import now
 from training.engine.process.heartbeat import Heartbeat
+from training.engine.process.memory import RunMemory
 from training.engine.process.metrics import MetricsWriter
+
+if TYPE_CHECKING:  # a wrong spec is refused without the seconds of importing torch
+    from torch import nn
+
+    from training.engine.memory.estimate import MemoryEstimate
 
 
 class Reporter:
-    """Phases of a run, progress inside of one, metrics, warnings.
-
-    memory_mb: the most memory that the run has held so far, in MB (2**20 bytes).
-    """
+    """Phases of a run, progress inside of one, metrics, memory, warnings."""
 
     def __init__(
         self,
         metrics: MetricsWriter,
         heartbeat: Heartbeat,
         display: Display,
-        memory_mb: Callable[[], float],
+        memory: RunMemory,
     ) -> None:
         self._metrics = metrics
         self._heartbeat = heartbeat
         self._display = display
-        self._memory_mb = memory_mb
+        self._memory = memory
         self._pace = Pace(None)
         self.warnings: list[str] = []
 
@@ -46,12 +49,17 @@ class Reporter:
         """One line of metrics.jsonl; memory (peak, MB), time left (s) and time are added."""
         line = {
             **values,
-            "memory_mb": self._memory_mb(),
+            "memory_mb": self._memory.peak_mb(),
             "eta_s": self._pace.left_s(),
             "time": now(),
         }
         self._metrics.write(line)
         self._display.metrics(line)
+
+    def memory(self, needed: "MemoryEstimate", model: "nn.Module") -> None:
+        """Show what the run will take, before it does. model: whose weights it holds."""
+        self._memory.expect(needed, model)
+        self._display.say(self._memory.to_text())
 
     def warn(self, text: str) -> None:
         """Something a person should know; it is also kept for result.json."""

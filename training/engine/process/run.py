@@ -13,6 +13,7 @@ from training.engine.process.display import display_for
 from training.engine.process.failures import in_words
 from training.engine.process.folder import RunFolder
 from training.engine.process.heartbeat import Heartbeat
+from training.engine.process.memory import RunMemory
 from training.engine.process.metrics import MetricsWriter
 from training.engine.process.paths import with_absolute_paths
 from training.engine.process.reporter import Reporter
@@ -76,20 +77,19 @@ def _work(spec: RunSpec, folder: RunFolder, stop: StopRequest, warnings: list[st
         if folder.writes:
             manifest.begin(folder, spec, data)
             folder.result.unlink(missing_ok=True)
-        peak = stack.enter_context(PeakMemory(default_device()))
+        memory = RunMemory(stack.enter_context(PeakMemory(default_device())))
         display = display_for(visible=folder.writes)
         stack.callback(display.close)
-        reporter = Reporter(
-            MetricsWriter(folder),
-            heartbeat,
-            display,
-            lambda: round(peak.peak().allocated / 2**20, 1),
-        )
+        reporter = Reporter(MetricsWriter(folder), heartbeat, display, memory)
         reporter.warnings = warnings
         if stop.requested:
             raise Stopped("Stopped before the first step.", advice="Start the same command again.")
         run_method(located, folder, reporter, stop)
-        folder.update_manifest({"memory": {"peak": peak.peak().to_json()}})
+        peak = memory.peak()
+        folder.update_manifest({"memory": {"peak": peak.to_json()}})
+        display.close()
+        if table := memory.to_text(peak):
+            display.say(table)
     return True
 
 

@@ -1,0 +1,43 @@
+"""`python -m training.engine.memory SPEC.json`: what a run will take, before anything is loaded.
+
+Read from the model's configuration alone. The data are not looked at: a pack is taken to be full.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from training.engine.base.config import read_config
+from training.engine.errors import EngineError
+from training.engine.memory.estimate import MemoryEstimate, estimate
+from training.engine.memory.shape import ModelShape
+from training.engine.process import RunFolder
+from training.engine.process.paths import with_absolute_model
+from training.engine.spec import read_spec
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.engine.memory",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("spec", type=Path, metavar="SPEC.json", help="alone, or in a run folder")
+    try:
+        needed = of_spec(parser.parse_args(arguments).spec)
+    except EngineError as problem:
+        print(f"{problem.message}\n{problem.advice}", file=sys.stderr)
+        return problem.exit_code
+    print(needed.to_text(), end="")
+    return 0
+
+
+def of_spec(path: Path) -> MemoryEstimate:
+    """Paths in the spec begin at its folder. Raises SpecError."""
+    spec = read_spec(path)
+    base = with_absolute_model(spec.base, RunFolder(path.parent))
+    return estimate(ModelShape.from_config(read_config(base)), spec)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
