@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.tiny import save_tiny
 from tests.training.trl_runs import Told, make_spec, model_folder, told_by, write_lines
 from training.engine.adapters import read_adapter
 from training.engine.base import load_base
@@ -164,6 +165,14 @@ def test_a_loss_that_is_no_number_ends_the_run(
     with pytest.raises(NotFinite, match="The loss of step 1 is not a finite number"):
         run(tmp_path, make_spec("sft", model, {"demonstrations": [demonstrations]}))
     assert not (tmp_path / "run" / "adapter").exists()
+
+
+def test_what_is_longer_than_the_model_reads_is_refused(
+    tmp_path: Path, demonstrations: str
+) -> None:
+    short = save_tiny("llama", tmp_path / "short", max_position_embeddings=4)
+    with pytest.raises(SpecError, match="reads 4 at most"):
+        run(tmp_path, make_spec("sft", short, {"demonstrations": [demonstrations]}))
 
 
 def test_a_batch_is_the_largest_divisor_in_the_budget() -> None:

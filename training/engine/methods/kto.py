@@ -17,6 +17,7 @@ from torch import Tensor
 from trl import KTOConfig, KTOTrainer
 
 from training.engine.adapters import reference_active
+from training.engine.base import refuse_longer
 from training.engine.data import Preferences, load_preferences
 from training.engine.errors import DataError
 from training.engine.evaluation.judged import implicit_rewards
@@ -67,6 +68,7 @@ def run_kto(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     held_out = shuffled(data.evaluation, spec.training.seed)
     desirable, undesirable = balanced(settings, examples)
     longest = _longest((*examples, *held_out))
+    refuse_longer(policy.base, longest)
     rows = rows_per_process(spec, ROWS_OF_A_GROUP)
     batch = batch_size(rows, longest, spec.training.tokens_per_pack, least=ROWS_OF_A_GROUP)
     counts = {"train": len(examples), "evaluation": len(held_out)}

@@ -11,6 +11,7 @@ from typing import Any
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
+from training.engine.base import refuse_longer
 from training.engine.data import Prompt, load_prompts
 from training.engine.errors import SpecError
 from training.engine.evaluation.report import Evaluation
@@ -64,6 +65,7 @@ def run_online(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopR
     data = load_prompts(spec.data, policy.base.tokenizer)
     prompts = (*data.train, *data.evaluation)
     longest = max(len(one.tokens) for one in prompts) + spec.online.max_new_tokens
+    refuse_longer(policy.base, longest)
     rows = rows_per_process(spec, spec.online.generations)
     batch = batch_size(rows, longest, spec.training.tokens_per_pack)
     counts = {"train": len(data.train), "evaluation": len(data.evaluation)}

@@ -12,6 +12,7 @@ from torch import Tensor
 from trl import SFTConfig, SFTTrainer
 
 from training.engine.adapters import reference_active
+from training.engine.base import refuse_longer
 from training.engine.data import Demonstration, Demonstrations, load_demonstrations
 from training.engine.evaluation.forgetting import forgetting
 from training.engine.evaluation.report import Evaluation
@@ -47,6 +48,7 @@ def run_sft(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     reporter.phase("reading the data")
     data = load_demonstrations(spec.data, policy.base.tokenizer)
     longest = max(_length(one) for one in (*data.train, *data.evaluation))
+    refuse_longer(policy.base, longest)
     rows = rows_per_process(spec)
     batch = batch_size(rows, longest, spec.training.tokens_per_pack)
     counts = {"train": len(data.train), "evaluation": len(data.evaluation)}
