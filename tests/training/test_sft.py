@@ -175,6 +175,18 @@ def test_what_is_longer_than_the_model_reads_is_refused(
         run(tmp_path, make_spec("sft", short, {"demonstrations": [demonstrations]}))
 
 
+def test_what_was_left_out_of_the_data_is_said(
+    tmp_path: Path, model: Path, demonstrations: str
+) -> None:
+    with Path(demonstrations).open("a") as file:
+        file.write("no json\nneither\n{}\n")
+    told = run(tmp_path, make_spec("sft", model, {"demonstrations": [demonstrations]}))
+    assert told.warnings == [
+        "Of 7 rows, something was left out 3 times, most often (2): "
+        "line is not JSON in UTF-8; see data_report.json."
+    ]
+
+
 def test_a_batch_is_the_largest_divisor_in_the_budget() -> None:
     assert batch_size(12, 100, 450) == 4
     assert batch_size(12, 100, 10) == 1

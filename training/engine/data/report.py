@@ -53,6 +53,20 @@ class DropReport:
             ],
         }
 
+    def warning(self) -> str:
+        """One line for a person who watches; "" when nothing was left out.
+
+        A reason may count completions or groups, so the sum is of no one thing.
+        """
+        if not self.dropped:
+            return ""
+        often = self.dropped[0]
+        times = sum(one.count for one in self.dropped)
+        return (
+            f"Of {self.rows:,} rows, something was left out {times:,} times, most often "
+            f"({often.count:,}): {often.reason}; see data_report.json."
+        )
+
     def words(self) -> str:
         """For a person, a reason a line."""
         lines = [f"{one.reason}: {one.count:,} (first: {one.examples[0]})" for one in self.dropped]

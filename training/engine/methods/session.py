@@ -88,6 +88,8 @@ def open_session(
         margins=spec.reward is not None and spec.reward.margins,
     )
     folder.write_json(folder.data_report, data.report.to_json())
+    if warning := data.report.warning():
+        reporter.warn(warning)
     model = attach_lora(base, spec.lora, spec.parent, seed=spec.training.seed)
     longest = max(group.longest for group in (*data.train, *data.evaluation))
     refuse_longer(base, longest)

@@ -68,6 +68,8 @@ def note(
 ) -> None:
     """Write what the run learns from. counts: of examples. tokens: of the largest batch."""
     policy.folder.write_json(policy.folder.data_report, report.to_json())
+    if warning := report.warning():
+        policy.reporter.warn(warning)
     needed = estimate(ModelShape.from_config(policy.base.model.config), policy.spec, tokens=tokens)
     policy.reporter.memory(needed, policy.model)
     policy.folder.update_manifest(
