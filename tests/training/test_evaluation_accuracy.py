@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.training.judging import group, one_pack, ranking, scores
+from training.engine.errors import NotFinite
 from training.engine.evaluation.accuracy import accuracy, accuracy_by_strength
 from training.engine.evaluation.estimates import Estimate, proportion, ratio, wilson
 from training.engine.evaluation.judged import Judged, Score, implicit_rewards, judge
@@ -71,7 +72,7 @@ def test_groups_on_one_prompt_are_one_cluster() -> None:
 
 
 def test_broken_scores_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"not finite.*g2"):
+    with pytest.raises(NotFinite, match=r"not finite.*g2"):
         judge(one_pack([TWO]), scores(1, math.nan))
 
 

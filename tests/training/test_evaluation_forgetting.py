@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tests.training.judging import group
 from tests.training.tiny import tiny_model
+from training.engine.errors import NotFinite
 from training.engine.evaluation.forgetting import forgetting, passages
 from training.engine.packing import Pack, pack
 from training.engine.scorers import LogProbs
@@ -77,5 +78,5 @@ def test_what_cannot_be_measured_is_refused() -> None:
         passages([1, 2, 3], length=1)
     with pytest.raises(ValueError, match="no text"):
         forgetting([], saying(), saying())
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(NotFinite, match="not a finite"):
         forgetting([pack([group(0, 1)])], saying(-inf), saying(-1.0))

@@ -183,9 +183,9 @@ def test_a_terminal_gets_a_bar_that_goes_on_where_the_run_does(
     assert "Warning: few data." in said
 
 
-def full_database() -> sqlite3.OperationalError:
-    problem = sqlite3.OperationalError("database or disk is full")
-    problem.sqlite_errorcode = sqlite3.SQLITE_FULL
+def of_sqlite(text: str, code: int) -> sqlite3.OperationalError:
+    problem = sqlite3.OperationalError(text)
+    problem.sqlite_errorcode = code
     return problem
 
 
@@ -197,7 +197,8 @@ def full_database() -> sqlite3.OperationalError:
         (MemoryError(), OutOfMemory),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), DiskFull),
         (RuntimeError("PytorchStreamWriter failed writing file data/0"), DiskFull),
-        (full_database(), DiskFull),
+        (of_sqlite("database or disk is full", sqlite3.SQLITE_FULL), DiskFull),
+        (of_sqlite("database is locked", sqlite3.SQLITE_BUSY_SNAPSHOT), Passing),
         (RuntimeError("probability tensor contains either `inf`, `nan` or ..."), NotFinite),
         (ConnectionError("no route to host"), Passing),
         (ValueError("strange"), EngineError),

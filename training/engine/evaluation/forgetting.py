@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.engine.errors import NotFinite
 from training.engine.evaluation.estimates import Estimate, ratio
 from training.engine.groups import Group
 from training.engine.packing import Pack
@@ -65,7 +66,7 @@ def forgetting(packs: Iterable[Pack], adapter: TokenLogProbs, base: TokenLogProb
     """Compare the two on the completions of the packs, pack by pack.
 
     adapter, base: (N,) log-probabilities of a pack's completion tokens. Raises ValueError when
-    there is nothing to predict or a log-probability is not finite.
+    there is nothing to predict, NotFinite when a log-probability is not finite.
     """
     sums: list[np.ndarray[tuple[int, int], np.dtype[np.float64]]] = []
     for packed in packs:
@@ -79,7 +80,11 @@ def forgetting(packs: Iterable[Pack], adapter: TokenLogProbs, base: TokenLogProb
         raise ValueError("no text to measure forgetting on")
     table = np.concatenate(sums)
     if not np.isfinite(table).all():
-        raise ValueError("a log-probability is not finite: the model is broken, or its precision")
+        raise NotFinite(
+            "A log-probability is not a finite number.",
+            advice="Lower optimizer.lr and start a new run, or hold the base in other precision "
+            "(base.precision).",
+        )
     ours, theirs, counts = table.T
     tokens = int(counts.sum())
     difference = ratio(ours - theirs, counts)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.engine.errors import NotFinite
 from training.engine.evaluation.estimates import Floats
 from training.engine.groups import Tokens
 from training.engine.losses.indices import pair_tensors
@@ -43,7 +44,7 @@ def judge(packs: Iterable[Pack], score: Score) -> Judged:
     """Score every completion once and compare it as people did.
 
     score: (C,) of the completions of a pack: rewards, or implicit rewards beta * (log pi - log
-    ref). Raises ValueError for scores that are not finite.
+    ref). Raises NotFinite for scores that are not finite.
     """
     parts: list[tuple[Floats, ...]] = []
     numbers: dict[Tokens, int] = {}
@@ -51,7 +52,9 @@ def judge(packs: Iterable[Pack], score: Score) -> Judged:
         scores = score(packed).double()
         if not scores.isfinite().all():
             keys = ", ".join(group.key for group in packed.groups[:3])
-            raise ValueError(f"the model's scores are not finite, for instance around group {keys}")
+            raise NotFinite(
+                f"The model's scores are not finite numbers, for instance around group {keys}."
+            )
         pairs = pair_tensors(packed)
         columns = (pairs.differences(scores), pairs.targets, pairs.margins)
         codes = _prompts(packed, numbers)[pairs.winners.cpu().numpy()]

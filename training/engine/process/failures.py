@@ -39,6 +39,13 @@ def _known(problem: BaseException) -> EngineError | None:
         return OutOfMemory(f"The {where} has not enough memory for this run.")
     if _is_disk_full(problem) or _says(text, _DISK):
         return DiskFull("The disk is full.")
+    if _is_locked(problem):
+        return Passing(
+            "Another process keeps the file of reference log-probabilities (dpo.reference_cache) "
+            "locked.",
+            advice="Wait for that process to end, or name another file; then start the same "
+            "command again.",
+        )
     if isinstance(problem, FloatingPointError) or _says(text, _NAN):
         return NotFinite("The model's outputs are not finite numbers any more.")
     return None
@@ -46,8 +53,18 @@ def _known(problem: BaseException) -> EngineError | None:
 
 def _is_disk_full(problem: BaseException) -> bool:
     if isinstance(problem, sqlite3.Error):
-        return getattr(problem, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        return _sqlite_code(problem) == sqlite3.SQLITE_FULL
     return isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _is_locked(problem: BaseException) -> bool:
+    codes = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(problem, sqlite3.Error) and _sqlite_code(problem) in codes
+
+
+def _sqlite_code(problem: sqlite3.Error) -> int:
+    """Without the detail in its upper bits; 0 where sqlite gave none."""
+    return int(getattr(problem, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _says(text: str, words: tuple[str, ...]) -> bool:
