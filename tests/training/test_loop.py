@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from tests.training.packs import tokens
 from training.engine.errors import NotFinite, Stopped
 from training.engine.groups import Group
-from training.engine.loop import Run, train
+from training.engine.loop import AfterStep, Run, train
 from training.engine.objective import Outcome
 from training.engine.packing import Pack
 from training.engine.plan import Plan
 from training.engine.spec import Optimizer, Training
+from training.engine.stopping import to_measure
 
 
 class Weight(nn.Module):
@@ -65,16 +66,19 @@ class Ears:
         self.lines.append(values)
 
 
-def go(folder: Path, objective: Told, ears: Ears, steps: int) -> int:
+def go(
+    folder: Path, objective: Told, ears: Ears, steps: int, evaluate: AfterStep | None = None
+) -> int:
     groups = [Group(f"g{n}", tokens(3, n), (tokens(2, n),)) for n in range(2)]
     plan = Plan(tuple(group.tokens for group in groups), 1, 100, steps, seed=0)
     run = Run(
         plan=plan,
         optimizer=Optimizer(lr=0.1, warmup_ratio=0.0, schedule="constant"),
-        training=Training(max_steps=steps, checkpoint_every=1000),
+        training=Training(max_steps=steps, checkpoint_every=1000, evaluate_every=1),
         checkpoints=folder,
         listener=ears,
         stop=ears,
+        evaluate=evaluate,
     )
     return train(objective, objective.scorer, groups, run, Accelerator(cpu=True))
 
@@ -111,3 +115,20 @@ def test_what_a_step_reports(tmp_path: Path) -> None:
     assert line["lr"] == pytest.approx(0.1)
     assert line["tokens"] == 5
     assert line["epoch"] == 0.5
+
+
+def test_a_stop_in_an_evaluation_on_the_way_keeps_the_step(tmp_path: Path) -> None:
+    """What was trained since the last checkpoint is not lost for a number that nobody waits for."""
+    ears = Ears()
+
+    def evaluate(_step: int) -> dict[str, float]:
+        ears.stop_after = 0
+        list(to_measure([1, 2], ears))
+        raise AssertionError("the evaluation went on")
+
+    with pytest.raises(Stopped, match="after step 1 of 4"):
+        go(tmp_path, Told([1.0]), ears, 4, evaluate)
+    assert [line["step"] for line in ears.lines] == [1]
+    again = Ears()
+    assert go(tmp_path, Told([1.0] * 3), again, 4) == 4
+    assert [line["step"] for line in again.lines] == [2, 3, 4]

@@ -145,6 +145,7 @@ def test_everything_that_can_be_measured(tmp_path: Path, base: Path, method: str
         assert found["general_text"]["ratio"] > 1
         assert found["length"]["trained"] <= 8
         assert found["missing"] == {"demonstrations": "the spec names no demonstrations"}
+    assert not (folder / "checkpoints" / "curve").exists(), "nobody goes on from a finished part"
     steps = [line["step"] for line in metrics(folder)]
     assert steps == [4, 6, 8, 12], "the parts of the curve are no metrics of the run"
     measured = [line for line in metrics(folder) if "evaluation_accuracy" in line]

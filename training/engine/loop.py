@@ -27,13 +27,7 @@ from training.engine.optimizers import build_optimizer
 from training.engine.packing import Pack, pack
 from training.engine.plan import Plan
 from training.engine.spec import Optimizer, Training
-
-
-class Stop(Protocol):
-    """Whether somebody asked the run to end."""
-
-    @property
-    def requested(self) -> bool: ...
+from training.engine.stopping import Stop, agreed
 
 
 class Listener(Protocol):
@@ -47,7 +41,7 @@ class Listener(Protocol):
 
 
 class AfterStep(Protocol):
-    """What is done every `evaluate_every` steps; returns metrics."""
+    """What is done every `evaluate_every` steps; returns metrics. Raises Stopped."""
 
     def __call__(self, step: int, /) -> dict[str, float]: ...
 
@@ -114,7 +108,7 @@ def train(
         over = state.step == plan.steps
         evaluating = run.evaluate is not None and _every(run.training.evaluate_every, state.step)
         if run.evaluate is not None and evaluating:
-            metrics |= run.evaluate(state.step)
+            metrics |= _evaluated(run.evaluate, state.step)
             prepared.train()
         if evaluating or over or _every(run.training.log_every, state.step):
             run.listener.metrics(
@@ -129,13 +123,21 @@ def train(
                     "tokens_per_s": round(tokens / seconds, 1),
                 }
             )
-        stopping = _agreed(run.stop, accelerator)
+        stopping = agreed(run.stop)
         # After the last step too: who is killed in the evaluation goes on there.
         if stopping or over or _every(run.training.checkpoint_every, state.step):
             state.save(run.checkpoints, run.training.keep_checkpoints, accelerator)
         if stopping and not over:
             raise Stopped(f"Stopped after step {state.step} of {plan.steps}.")
     return state.step
+
+
+def _evaluated(evaluate: AfterStep, step: int) -> dict[str, float]:
+    """Nothing when it was stopped: the loop then ends as it does after any step, saving first."""
+    try:
+        return evaluate(step)
+    except Stopped:
+        return {}
 
 
 @dataclass
@@ -228,14 +230,6 @@ def _refuse_nan(loss: float, norm: Tensor | float, step: int) -> None:
         f"The {what} of step {step} is not a finite number.",
         advice="Lower the learning rate, or take a longer warm-up; then start a new run.",
     )
-
-
-def _agreed(stop: Stop, accelerator: Accelerator) -> bool:
-    """Whether any process was asked to stop: all of them do so at the same step."""
-    if accelerator.num_processes == 1:
-        return stop.requested
-    asked = torch.tensor(float(stop.requested), device=accelerator.device)
-    return bool(accelerator.reduce(asked, "sum") > 0)
 
 
 def _every(interval: int | None, step: int) -> bool:

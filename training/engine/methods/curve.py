@@ -1,9 +1,11 @@
 """The learning curve of a run: the same training again on parts of its data."""
 
 import math
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from training.engine.checkpoints import load_trainable
@@ -16,6 +18,7 @@ from training.engine.loop import train
 from training.engine.methods.session import Session, evaluate_preferences, run_on
 from training.engine.objective import Objective
 from training.engine.plan import whole_steps
+from training.engine.stopping import end_if_asked
 
 
 class Quiet:
@@ -48,6 +51,7 @@ def add_learning_curve(
     model is left as the last part trained it.
     """
     groups = session.data.train
+    checkpoints = session.folder.checkpoints / "curve"
     try:
         parts = subsets(groups, seed=session.spec.training.seed)
     except ValueError as problem:
@@ -57,15 +61,20 @@ def add_learning_curve(
     def accuracy_after(part: Sequence[Group]) -> Estimate | None:
         if len(part) == len(groups):
             return evaluation.accuracy
+        end_if_asked(session.stop, "between two parts of the learning curve")
         load_trainable(objective.scorer, initial)
+        # Each part drops out by the same numbers, whatever was trained before it.
+        torch.manual_seed(session.spec.training.seed)
         name = f"learning curve, {len(part)} of {len(groups)} groups"
-        folder = session.folder.checkpoints / "curve" / str(len(part))
+        folder = checkpoints / str(len(part))
         run = run_on(session, part, _steps(session, part), folder, Quiet(session, name))
         train(objective, prepared, part, run, session.accelerator)
         return evaluate_preferences(session, objective.scorer, score).accuracy
 
     points: tuple[Point, ...] = learning_curve(parts, accuracy_after)
     _write(session, evaluation.merged(Evaluation(learning_curve=points)))
+    if session.folder.writes:
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def _steps(session: Session, part: Sequence[Group]) -> int:

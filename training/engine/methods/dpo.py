@@ -16,7 +16,6 @@ from torch import Tensor
 
 from training.engine.adapters import read_adapter, reference_active
 from training.engine.checkpoints import trainable_state
-from training.engine.errors import Stopped
 from training.engine.evaluation.drift import k3
 from training.engine.evaluation.judged import implicit_rewards
 from training.engine.groups import Group
@@ -47,6 +46,7 @@ from training.engine.process import Reporter, RunFolder, StopRequest
 from training.engine.reference import ReferenceCache
 from training.engine.scorers import LogProbs
 from training.engine.spec import DPO, RunSpec
+from training.engine.stopping import end_if_asked
 
 Reference = Callable[[Pack], Tensor]
 
@@ -66,7 +66,7 @@ def run_dpo(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
         train_session(session, objective, prepared, score)
         keep_adapter(session)
         sharded = session.accelerator.is_fsdp2
-        policy = Measured(spec, session.base, scorer, session.packs, sharded)
+        policy = Measured(spec, session.base, scorer, session.packs, session.stop, sharded)
         language = measure_policy(policy, material, session.data.evaluation)
         evaluation = evaluate_preferences(session, scorer, score).merged(language)
         finish_session(session, evaluation)
@@ -115,8 +115,7 @@ def _fill(session: Session, cache: ReferenceCache, scorer: torch.nn.Module) -> N
             packed = packed.to(accelerator.device)
             cache.put(packed, scorer(packed))
             session.reporter.progress(number + 1)
-            if session.stop.requested:
-                raise Stopped("Stopped while the reference's log-probabilities were computed.")
+            end_if_asked(session.stop, "while the reference's log-probabilities were computed")
     accelerator.wait_for_everyone()
 
 

@@ -1,6 +1,6 @@
 """What is measured of a trained policy beside its preferences: forgetting, length, drift."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +19,9 @@ from training.engine.groups import Group, Tokens
 from training.engine.packing import Pack
 from training.engine.scorers import LogProbs
 from training.engine.spec import RunSpec
+from training.engine.stopping import Stop, end_if_asked
 
-Packs = Callable[[Sequence[Group]], list[Pack]]
+Packs = Callable[[Sequence[Group]], Iterable[Pack]]
 
 # Passages of general text: more would only narrow an interval that is narrow already.
 MOST_PASSAGES = 64
@@ -66,13 +67,15 @@ def read_material(spec: RunSpec, tokenizer: Any) -> Material:
 class Measured:
     """A trained policy. packs: groups to packs on its device, under the token budget.
 
-    sharded: its weights are spread over processes, and only a whole forward gathers them.
+    stop: looked at between batches of answers. sharded: its weights are spread over processes, and
+    only a whole forward gathers them.
     """
 
     spec: RunSpec
     base: LoadedBase
     scorer: LogProbs
     packs: Packs
+    stop: Stop
     sharded: bool = False
 
     @property
@@ -135,7 +138,11 @@ def _answers(policy: Measured, prompts: Sequence[Tokens]) -> list[Sample]:
     pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     settings = policy.spec.evaluation
     decoding = Decoding(settings.max_new_tokens, ends=ends, pad=pad, temperature=0.0)
-    return sample(policy.model, prompts, decoding)
+    answers: list[Sample] = []
+    for start in range(0, len(prompts), decoding.batch):
+        end_if_asked(policy.stop, "while answers were written")
+        answers += sample(policy.model, prompts[start : start + decoding.batch], decoding)
+    return answers
 
 
 @contextmanager

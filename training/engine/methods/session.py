@@ -1,6 +1,6 @@
 """What DPO and reward models share: base, adapter, groups, layout, and the end of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from training.engine.process import Reporter, RunFolder, StopRequest
 from training.engine.reward_head import RewardHead
 from training.engine.scorers import Layout
 from training.engine.spec import Method, RunSpec
+from training.engine.stopping import to_measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +64,10 @@ class Session:
         budget = self.spec.training.tokens_per_pack
         return [[groups[n] for n in one] for one in packs_of(range(len(groups)), sizes, budget)]
 
-    def packs(self, groups: Sequence[Group]) -> list[Pack]:
+    def packs(self, groups: Sequence[Group]) -> Iterator[Pack]:
+        """To measure on, so that the run can be stopped before each."""
         device = self.accelerator.device
-        return [pack(batch).to(device) for batch in self.batches(groups)]
+        return to_measure((pack(batch).to(device) for batch in self.batches(groups)), self.stop)
 
 
 def open_session(

@@ -19,10 +19,11 @@ from torch import nn
 from transformers import Trainer, TrainerCallback
 
 from training.engine.errors import NotFinite, Stopped
-from training.engine.loop import Listener, Stop
+from training.engine.loop import Listener
 from training.engine.optimizers import build_optimizer
 from training.engine.plan import whole_steps
 from training.engine.spec import RunSpec
+from training.engine.stopping import Stop
 
 PREFIX = "step-"
 STATE = "trainer_state.json"
