@@ -150,3 +150,18 @@ def test_positions_restart_behind_the_prompt() -> None:
     assert packed.position_ids[0, 14:16].tolist() == [9, 10]
     assert packed.lengths.tolist() == [5, 12, 1, 7, 6, 3, 8]
     assert packed.tokens == sum(group.tokens for group in two_groups())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sums_and_their_gradients_are_those_of_each_completion(dtype: torch.dtype) -> None:
+    packed = pack(two_groups())
+    draw = torch.Generator().manual_seed(0)
+    values = torch.randn(len(packed.owners), generator=draw, dtype=dtype).requires_grad_()
+    slopes = torch.randn(packed.completions, generator=draw, dtype=dtype)
+    sums = packed.sums(values)
+    (sums * slopes).sum().backward()
+    alone = torch.stack([values[packed.owners == n].sum() for n in range(packed.completions)])
+    torch.testing.assert_close(sums, alone)
+    assert values.grad is not None
+    assert torch.equal(values.grad, slopes[packed.owners])
+    assert packed.lengths.tolist() == packed.owners.bincount().tolist()

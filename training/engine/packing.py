@@ -99,14 +99,23 @@ class Pack:
         return torch.stack([group, owner])
 
     def sums(self, per_token: Tensor) -> Tensor:
-        """Sum the (N,) values of completion tokens to (C,) values of completions."""
-        zeros = per_token.new_zeros(self.completions)
-        return zeros.index_add(0, self.owners, per_token)
+        """Sum the (N,) values of completion tokens to (C,) values of completions.
+
+        A completion's tokens follow each other, so each sum has an order of its own: on a GPU
+        `index_add` would add in whatever order its threads come, and no two runs were the same.
+        """
+        return torch.segment_reduce(per_token, "sum", lengths=self.counts, unsafe=True)
 
     @cached_property
+    def counts(self) -> Tensor:
+        """(C,) tokens of each completion."""
+        counts = [len(span) for block in self.blocks for span in block.completions]
+        return torch.tensor(counts, device=self.ends.device)
+
+    @property
     def lengths(self) -> Tensor:
-        """(C,) tokens of each completion, as floating point numbers."""
-        return torch.bincount(self.owners, minlength=self.completions).float()
+        """(C,) the same as floating point numbers."""
+        return self.counts.float()
 
 
 def pack(groups: Sequence[Group]) -> Pack:

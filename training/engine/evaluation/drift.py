@@ -100,7 +100,7 @@ def kl_drift(packs: Iterable[Pack], policy: Predictions, reference: Predictions)
     for packed in packs:
         (ours, our_logits), (theirs, their_logits) = policy(packed), reference(packed)
         sums.append(packed.sums(kl(ours, theirs, our_logits, their_logits)).double().cpu())
-        counts.append(torch.bincount(packed.owners, minlength=packed.completions).double().cpu())
+        counts.append(packed.counts.double().cpu())
     if not sums:
         raise ValueError("KL drift needs completions to measure on")
     totals, tokens = torch.cat(sums).numpy(), torch.cat(counts).numpy()

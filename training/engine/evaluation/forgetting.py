@@ -73,7 +73,7 @@ def forgetting(packs: Iterable[Pack], adapter: TokenLogProbs, base: TokenLogProb
         columns = (
             -packed.sums(adapter(packed).double()),
             -packed.sums(base(packed).double()),
-            torch.bincount(packed.owners, minlength=packed.completions).double(),
+            packed.counts.double(),
         )
         sums.append(torch.stack(columns, dim=1).cpu().numpy())
     if not sums:
