@@ -16,8 +16,6 @@ from training.engine.base import LoadedBase
 from training.engine.groups import Group
 
 R = 16
-BATCHES = (2, 8)
-TRIED_K = 4
 
 
 class Peer:
@@ -39,18 +37,9 @@ class Peer:
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=1e-5)
 
-    def choose_batch(self, whole: Group) -> None:
-        """The micro-batch with which TRL is fastest, tried on the pairs of four completions."""
-        pairs = tuple(
-            pair for pair in whole.rankings[0].pairs if max(pair.winner, pair.loser) < TRIED_K
-        )
-        ranking = replace(whole.rankings[0], pairs=pairs)
-        group = replace(whole, rankings=(ranking,))
-        self.step(group)
-        times = {}
-        for self.batch in BATCHES:
-            times[self.batch] = self.step(group)
-        self.batch = min(times, key=lambda size: times[size])
+    def warm_up(self, whole: Group) -> None:
+        """A step on the first pair."""
+        self.step(first_pairs(whole, 1))
 
     def backward(self, group: Group) -> None:
         examples = self._examples(group)
@@ -124,6 +113,12 @@ def _reward(base: LoadedBase, precision: str, groups: list[Group]) -> Any:
     )
     set_head(trainer.model)
     return trainer
+
+
+def first_pairs(group: Group, count: int) -> Group:
+    """The group as if only some of its pairs had been told."""
+    ranking = replace(group.rankings[0], pairs=group.rankings[0].pairs[:count])
+    return replace(group, rankings=(ranking,))
 
 
 # --- the same weights on both sides ----------------------------------------------------------

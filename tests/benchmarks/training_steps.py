@@ -96,23 +96,20 @@ def measure_time(method: str, groups: list[Group], precision: str, model: str) -
     """Both sides in turns over the same rankings."""
     ours = Ours(_base(model, precision), method, None)
     peer = Peer(_base(model, precision), method, precision, groups)
-    peer.choose_batch(groups[0])
+    peer.warm_up(groups[0])
     ours.step(groups[0])
     mine, theirs = [], []
     for group in groups[1:]:
         mine.append(ours.step(group))
         theirs.append(peer.step(group))
     tokens = sum(group.tokens for group in groups[1:])
-    found = {
+    return {
         "ratio": sum(theirs) / sum(mine),
         "tokens_per_s": tokens / sum(mine),
         "seconds": round(sum(mine), 2),
         "peer_seconds": round(sum(theirs), 2),
         "peer_batch": peer.batch,
     }
-    if precision == "fp32":
-        found["gradient_error"] = gradient_error(method, groups[1], model)
-    return found
 
 
 def gradient_error(method: str, group: Group, model: str) -> float:
@@ -142,7 +139,8 @@ def measure_memory(side: str, groups: list[Group], precision: str, model: str) -
             else Peer(base, "dpo", precision, longest, batch=1)
         )
         for group in longest:
-            runner.step(group)
+            # TRL's peak is that of one micro-batch.
+            runner.step(group if side == "ours" else training_peer.first_pairs(group, 2))
     return {"peak_mb": peak.peak(runner.model).resident / 2**20}
 
 
@@ -157,6 +155,8 @@ def main(arguments: list[str]) -> None:
     groups = rankings(_base(folder, precision), int(k), int(count), longest)
     if part == "time":
         found = measure_time(method, groups, precision, folder)
+    elif part == "gradient":
+        found = {"gradient_error": gradient_error(method, groups[1], folder)}
     else:
         found = measure_memory(part.removeprefix("memory-"), groups, precision, folder)
     print(json.dumps(found))
