@@ -197,4 +197,6 @@ def test_held_out_rankings_are_measured_on(tmp_path: Path, model: Path, pairs: s
     assert "evaluation_loss" in told.lines[-1]
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert evaluation["accuracy"]["value"] == 1
+    assert evaluation["kl"]["per_token"]["value"] > 0
+    assert evaluation["missing"]["general_text"] == "the spec names no general text"
     assert told.column("loss")[-1] < 0.3

@@ -139,13 +139,15 @@ def test_everything_that_can_be_measured(tmp_path: Path, base: Path, method: str
     curve = found["learning_curve"]
     assert [point["fraction"] for point in curve] == [0.12, 0.25, 0.5, 1.0]
     assert curve[-1]["accuracy"] == found["accuracy"]
+    assert not (folder / "checkpoints" / "curve").exists(), "nobody goes on from a finished part"
     assert curve[0]["groups"] < curve[-1]["groups"]
     if method == "dpo":
         assert found["kl"]["per_token"]["value"] > 0
         assert found["general_text"]["ratio"] > 1
         assert found["length"]["trained"] <= 8
         assert found["missing"] == {"demonstrations": "the spec names no demonstrations"}
-    assert not (folder / "checkpoints" / "curve").exists(), "nobody goes on from a finished part"
+    else:
+        assert found["missing"]["general_text"] == "a reward model writes no text"
     steps = [line["step"] for line in metrics(folder)]
     assert steps == [4, 6, 8, 12], "the parts of the curve are no metrics of the run"
     measured = [line for line in metrics(folder) if "evaluation_accuracy" in line]

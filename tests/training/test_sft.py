@@ -133,9 +133,15 @@ def test_held_out_demonstrations_are_measured_on(
     spec = make_spec(
         "sft",
         model,
-        {"demonstrations": [demonstrations], "evaluation_demonstrations": [demonstrations + "2"]},
+        {
+            "demonstrations": [demonstrations],
+            "evaluation_demonstrations": [demonstrations + "2"],
+            "general_text": str(tmp_path / "text.txt"),
+        },
         training={"max_steps": 3, "evaluate_every": 2},
+        evaluation={"answers": 1, "max_new_tokens": 6},
     )
+    (tmp_path / "text.txt").write_text("Water boils at a hundred degrees. " * 9)
     write_lines(Path(demonstrations + "2"), [{"prompt": "five?", "completion": "fünf"}])
     told = run(tmp_path, spec)
     measured = [line["step"] for line in told.lines if "evaluation_loss" in line]
@@ -144,6 +150,10 @@ def test_held_out_demonstrations_are_measured_on(
     # The evaluation loss is that of the finished adapter on the held-out completions.
     found = evaluation["demonstrations"]["adapter"]["nll"]
     assert found == pytest.approx(told.column("evaluation_loss")[-1], rel=1e-4)
+    assert evaluation["general_text"]["difference"]["count"] > 0
+    assert evaluation["kl"]["per_token"]["value"] > 0
+    assert evaluation["length"]["trained"] <= 6
+    assert evaluation["missing"]["accuracy"] == "learned from demonstrations, not from rankings"
 
 
 def test_the_card_says_what_was_trained(tmp_path: Path, model: Path, demonstrations: str) -> None:

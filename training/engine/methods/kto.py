@@ -24,11 +24,12 @@ from training.engine.evaluation.judged import implicit_rewards
 from training.engine.evaluation.preferences import preferences
 from training.engine.evaluation.report import Evaluation
 from training.engine.groups import Group, Ranking, Tokens
+from training.engine.methods.measures import Measured, measure_policy, read_material
 from training.engine.methods.trl_run import EngineTrainer, batch_size
 from training.engine.methods.trl_session import (
-    Policy,
     build_trainer,
     finish_policy,
+    keep_policy,
     note,
     open_policy,
     rows_per_process,
@@ -36,7 +37,6 @@ from training.engine.methods.trl_session import (
 )
 from training.engine.packing import Pack
 from training.engine.process import Reporter, RunFolder, StopRequest
-from training.engine.scorers import LogProbs
 from training.engine.spec import KTO, RunSpec
 
 # A ranking gives a desirable and an undesirable completion at least.
@@ -59,7 +59,7 @@ class _Trainer(EngineTrainer, KTOTrainer):  # type: ignore[misc]
 
 
 def run_kto(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
-    """Training, evaluation on held-out rankings by implicit rewards, adapter."""
+    """Training, adapter, evaluation on held-out rankings by implicit rewards."""
     settings = spec.kto or KTO()
     policy = open_policy(spec, folder, reporter, stop)
     reporter.phase("reading the data")
@@ -73,6 +73,7 @@ def run_kto(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     batch = batch_size(rows, longest, spec.training.tokens_per_pack, least=ROWS_OF_A_GROUP)
     counts = {"train": len(examples), "evaluation": len(held_out)}
     note(policy, data.report, data.content_hash, counts, batch * longest)
+    material = read_material(spec, policy.base.tokenizer)
     run = policy.run(math.ceil(len(examples) / ROWS_OF_A_GROUP))
     trainer = build_trainer(
         _Trainer,
@@ -92,7 +93,11 @@ def run_kto(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
         eval_dataset=dataset(held_out) if held_out else None,
     )
     train_policy(policy, trainer, run)
-    finish_policy(policy, trainer, _evaluation(policy, settings, data), data.content_hash)
+    keep_policy(policy, trainer, data.content_hash)
+    reporter.phase("evaluation")
+    measured = policy.measured(trainer)
+    language = measure_policy(measured, material, data.evaluation)
+    finish_policy(policy, _evaluation(measured, settings, data).merged(language))
 
 
 def judged(groups: Sequence[Group]) -> list[Judged]:
@@ -170,16 +175,14 @@ def _longest(examples: Sequence[Judged]) -> int:
     return prompts + max((len(one.completion) for one in examples), default=0)
 
 
-def _evaluation(policy: Policy, settings: KTO, data: Preferences) -> Evaluation:
+def _evaluation(policy: Measured, settings: KTO, data: Preferences) -> Evaluation:
     if not data.evaluation:
         reason = "no rankings are held out"
         return Evaluation(missing=dict.fromkeys(("accuracy", "calibration", "agreement"), reason))
-    policy.reporter.phase("evaluation")
-    scorer = LogProbs(policy.model, "unpacked")
 
     def reference(packed: Pack) -> Tensor:
         with reference_active(policy.model):
-            return scorer(packed)  # type: ignore[no-any-return]
+            return policy.scorer(packed)  # type: ignore[no-any-return]
 
-    score = implicit_rewards(scorer, reference, settings.beta)
+    score = implicit_rewards(policy.scorer, reference, settings.beta)
     return preferences(policy.packs(data.evaluation), score, seed=policy.spec.training.seed)

@@ -21,6 +21,7 @@ from training.engine.methods.trl_session import (
     Policy,
     build_trainer,
     finish_policy,
+    keep_policy,
     note,
     open_policy,
     rows_per_process,
@@ -83,7 +84,8 @@ def run_online(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopR
     train_policy(policy, trainer, run)
     reason = "learned from rewards, not from rankings"
     missing = dict.fromkeys(("accuracy", "calibration", "agreement"), reason)
-    finish_policy(policy, trainer, Evaluation(missing=missing), data.content_hash)
+    keep_policy(policy, trainer, data.content_hash)
+    finish_policy(policy, Evaluation(missing=missing))
 
 
 def _settings(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from training.engine.checkpoints import trainable_state
+from training.engine.evaluation.report import Evaluation
 from training.engine.groups import Group
 from training.engine.losses import reward
 from training.engine.losses.indices import pair_tensors, pair_weight
@@ -31,6 +32,12 @@ from training.engine.reward_head import RewardHead
 from training.engine.scorers import Rewards
 from training.engine.spec import Reward, RunSpec
 
+NO_TEXT = Evaluation(
+    missing=dict.fromkeys(
+        ("general_text", "demonstrations", "length", "kl"), "a reward model writes no text"
+    )
+)
+
 
 def run_reward(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
     """Training, adapter with its head, evaluation."""
@@ -45,7 +52,7 @@ def run_reward(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopR
     initial = trainable_state(scorer)
     train_session(session, objective, prepared, scorer)
     keep_adapter(session, head=head)
-    evaluation = evaluate_preferences(session, scorer, scorer)
+    evaluation = evaluate_preferences(session, scorer, scorer).merged(NO_TEXT)
     finish_session(session, evaluation)
     if spec.evaluation.learning_curve:
         add_learning_curve(session, objective, prepared, scorer, initial, evaluation)

@@ -8,31 +8,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from datasets import Dataset
-from torch import Tensor
 from trl import SFTConfig, SFTTrainer
 
-from training.engine.adapters import reference_active
 from training.engine.base import refuse_longer
-from training.engine.data import Demonstration, Demonstrations, load_demonstrations
-from training.engine.evaluation.forgetting import forgetting
+from training.engine.data import Demonstration, load_demonstrations
 from training.engine.evaluation.report import Evaluation
+from training.engine.methods.measures import measure_policy, read_material
 from training.engine.methods.trl_run import EngineTrainer, batch_size
 from training.engine.methods.trl_session import (
-    Policy,
     build_trainer,
     finish_policy,
+    keep_policy,
     note,
     open_policy,
     rows_per_process,
     train_policy,
 )
-from training.engine.packing import Pack
 from training.engine.process import Reporter, RunFolder, StopRequest
-from training.engine.scorers import LogProbs
 from training.engine.spec import RunSpec
 
 # What cross-entropy leaves out.
 IGNORED = -100
+NO_RANKINGS = dict.fromkeys(
+    ("accuracy", "calibration", "agreement"), "learned from demonstrations, not from rankings"
+)
 
 
 class _Trainer(EngineTrainer, SFTTrainer):  # type: ignore[misc]
@@ -40,7 +39,7 @@ class _Trainer(EngineTrainer, SFTTrainer):  # type: ignore[misc]
 
 
 def run_sft(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
-    """Training, evaluation loss and forgetting on held-out demonstrations, adapter.
+    """Training, adapter, evaluation: loss, forgetting, length and KL on held-out demonstrations.
 
     A step's loss is the mean over all its completion tokens.
     """
@@ -53,6 +52,7 @@ def run_sft(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     batch = batch_size(rows, longest, spec.training.tokens_per_pack)
     counts = {"train": len(data.train), "evaluation": len(data.evaluation)}
     note(policy, data.report, data.content_hash, counts, batch * longest)
+    material = read_material(spec, policy.base.tokenizer)
     run = policy.run(len(data.train))
     trainer = build_trainer(
         _Trainer,
@@ -73,7 +73,11 @@ def run_sft(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
         eval_dataset=dataset(data.evaluation) if data.evaluation else None,
     )
     train_policy(policy, trainer, run)
-    finish_policy(policy, trainer, _evaluation(policy, data), data.content_hash)
+    keep_policy(policy, trainer, data.content_hash)
+    reporter.phase("evaluation")
+    held_out = [one.group for one in data.evaluation]
+    language = measure_policy(policy.measured(trainer), material, held_out)
+    finish_policy(policy, Evaluation(missing=NO_RANKINGS).merged(language))
 
 
 def dataset(demonstrations: Sequence[Demonstration]) -> Any:
@@ -91,16 +95,3 @@ def dataset(demonstrations: Sequence[Demonstration]) -> Any:
 
 def _length(one: Demonstration) -> int:
     return len(one.prompt) + len(one.completion)
-
-
-def _evaluation(policy: Policy, data: Demonstrations) -> Evaluation:
-    if not data.evaluation:
-        return Evaluation(missing={"demonstrations": "no demonstrations are held out"})
-    scorer = LogProbs(policy.model, "unpacked")
-
-    def base(packed: Pack) -> Tensor:
-        with reference_active(policy.model):
-            return scorer(packed)  # type: ignore[no-any-return]
-
-    packs = policy.packs([one.group for one in data.evaluation])
-    return Evaluation(demonstrations=forgetting(packs, scorer, base))

@@ -18,12 +18,15 @@ from training.engine.fused import fuse
 from training.engine.groups import Group
 from training.engine.memory.estimate import estimate
 from training.engine.memory.shape import ModelShape
+from training.engine.methods.measures import Measured
 from training.engine.methods.results import write_adapter, write_merged
 from training.engine.methods.trl_run import Telling, TrlRun, train
 from training.engine.packing import Pack, pack
 from training.engine.plan import packs_of
 from training.engine.process import Reporter, RunFolder, StopRequest
+from training.engine.scorers import LogProbs
 from training.engine.spec import RunSpec
+from training.engine.stopping import to_measure
 
 # TRL's name for the adapter that the policy is held to.
 TRL_REFERENCE = "ref"
@@ -48,6 +51,17 @@ class Policy:
         sizes = [sum(len(g.prompt) + len(one) for one in g.completions) for g in groups]
         batches = packs_of(range(len(groups)), sizes, self.spec.training.tokens_per_pack)
         return [pack([groups[n] for n in batch]).to(self.base.device) for batch in batches]
+
+    def measured(self, trainer: Any) -> Measured:
+        """As it is now, to be measured; between packs the run can be stopped."""
+        return Measured(
+            self.spec,
+            self.base,
+            LogProbs(self.model, "unpacked"),
+            lambda groups: to_measure(self.packs(groups), self.stop),
+            self.stop,
+            sharded=bool(trainer.is_fsdp_enabled),
+        )
 
 
 def open_policy(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> Policy:
@@ -149,17 +163,20 @@ def train_policy(policy: Policy, trainer: Any, run: TrlRun) -> None:
     policy.model.eval()
 
 
-def finish_policy(policy: Policy, trainer: Any, evaluation: Evaluation, data_hash: str) -> str:
-    """Write the evaluation and the adapter, merged too if the spec says so; returns its hash."""
-    spec, folder, base = policy.spec, policy.folder, policy.base
+def keep_policy(policy: Policy, trainer: Any, data_hash: str) -> None:
+    """Write the adapter, before it is measured; all processes have to call."""
     # Of all processes together; the first one writes.
     state = trainer.accelerator.get_state_dict(trainer.model) if trainer.is_fsdp_enabled else None
-    if not folder.writes:
-        return ""
-    policy.reporter.phase("writing the adapter")
-    write_evaluation(evaluation, folder.evaluation)
-    content_hash = write_adapter(spec, folder, base, policy.model, data_hash, state=state)
-    if spec.merge:
+    if policy.folder.writes:
+        policy.reporter.phase("writing the adapter")
+        write_adapter(policy.spec, policy.folder, policy.base, policy.model, data_hash, state=state)
+
+
+def finish_policy(policy: Policy, evaluation: Evaluation) -> None:
+    """Write the evaluation, and the merged model if the spec says so."""
+    if not policy.folder.writes:
+        return
+    write_evaluation(evaluation, policy.folder.evaluation)
+    if policy.spec.merge:
         policy.reporter.phase("merging")
-        write_merged(spec, folder)
-    return content_hash
+        write_merged(policy.spec, policy.folder)
