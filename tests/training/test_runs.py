@@ -241,3 +241,20 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, base: Path) -> None
     assert process.returncode == 0, said
     assert losses(together) == pytest.approx(losses(alone), rel=1e-3)
     assert (together / "adapter" / "adapter.json").is_file()
+
+
+def test_a_run_stopped_while_it_is_measured_goes_on_there(tmp_path: Path, base: Path) -> None:
+    evaluation = {"answers": 12, "max_new_tokens": 500}
+    folder = make_run(tmp_path / "run", base, "dpo", evaluation=evaluation)
+    measuring = start(folder)
+    wait_for_step(folder, 12)
+    measuring.send_signal(signal.SIGTERM)
+    _, said = measuring.communicate(timeout=60)
+    assert measuring.returncode == 3, said
+    assert not (folder / "evaluation.json").exists()
+    (folder / "spec.json").write_text(
+        (folder / "spec.json").read_text().replace('"max_new_tokens": 500', '"max_new_tokens": 4')
+    )
+    run(folder)
+    assert [line["step"] for line in metrics(folder)] == list(range(1, 13))
+    assert json.loads((folder / "evaluation.json").read_text())["length"]["trained"] <= 4

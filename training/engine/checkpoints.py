@@ -28,20 +28,32 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
 
     Raises OSError when the disk is full; what was there before stays.
     """
-    place = folder / f"{PREFIX}{step:06d}"
+    place = place_of(folder, step)
     with whole_folder(place) as draft:
         torch.save({"step": step, **state}, draft / FILE)
-    for old in _all(folder)[:-keep]:
-        shutil.rmtree(old)
+    keep_last(folder, keep, FILE)
     return place
 
 
-def latest(folder: Path) -> Path | None:
-    """The last whole checkpoint; what a killed run left half-written is cleared away."""
+def place_of(folder: Path, step: int) -> Path:
+    return folder / f"{PREFIX}{step:06d}"
+
+
+def keep_last(folder: Path, keep: int, file: str) -> None:
+    """Remove all checkpoints with this file but the last `keep`."""
+    for old in _all(folder, file)[:-keep]:
+        shutil.rmtree(old)
+
+
+def latest(folder: Path, file: str = FILE) -> Path | None:
+    """The last whole checkpoint; what a killed run left half-written is cleared away.
+
+    file: what a whole one holds.
+    """
     if folder.is_dir():
         for draft in folder.glob(f".{PREFIX}*"):
             shutil.rmtree(draft, ignore_errors=True)
-    found = _all(folder)
+    found = _all(folder, file)
     return found[-1] if found else None
 
 
@@ -57,8 +69,9 @@ def load(place: Path) -> dict[str, Any]:
     return state
 
 
-def _all(folder: Path) -> list[Path]:
-    found = (place for place in folder.glob(f"{PREFIX}*") if (place / FILE).is_file())
+def _all(folder: Path, file: str) -> list[Path]:
+    """The whole checkpoints, which hold this file; oldest first."""
+    found = (place for place in folder.glob(f"{PREFIX}*") if (place / file).is_file())
     return sorted(found, key=lambda place: int(place.name.removeprefix(PREFIX)))
 
 

@@ -37,11 +37,19 @@ def whole_folder(destination: Path) -> Iterator[Path]:
     try:
         yield draft
         draft.chmod(0o755)
-        _reach_disk(draft)
-        _take_place(draft, destination)
-        _sync(destination.parent)
+        move_whole(draft, destination)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def move_whole(draft: Path, destination: Path) -> None:
+    """Move a finished folder to its place on the same file system; one that was there is replaced.
+
+    Raises OSError when it cannot be moved there.
+    """
+    _reach_disk(draft)
+    _take_place(draft, destination)
+    _sync(destination.parent)
 
 
 def _take_place(draft: Path, destination: Path) -> None:

@@ -18,14 +18,15 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback
 
+from training.engine import checkpoints
 from training.engine.errors import NotFinite, Stopped
 from training.engine.loop import Listener
 from training.engine.optimizers import build_optimizer
 from training.engine.plan import whole_steps
 from training.engine.spec import RunSpec
 from training.engine.stopping import Stop
+from training.engine.whole import move_whole
 
-PREFIX = "step-"
 STATE = "trainer_state.json"
 NOT_FINITE = "Lower the learning rate, or take a longer warm-up; then start a new run."
 
@@ -157,18 +158,9 @@ class EngineTrainer:
 
 
 def keep_checkpoint(draft: Path, folder: Path, step: int, training: Any) -> None:
-    """Move a finished checkpoint to its place; remove all but the last ones."""
-    place = folder / f"{PREFIX}{step:06d}"
-    if place.exists():
-        shutil.rmtree(place)
-    draft.rename(place)
-    for old in whole_checkpoints(folder)[: -training.keep_checkpoints]:
-        shutil.rmtree(old)
-
-
-def whole_checkpoints(folder: Path) -> list[Path]:
-    """Oldest first."""
-    return sorted(place for place in folder.glob(f"{PREFIX}*") if (place / STATE).is_file())
+    """Move a finished checkpoint to its place, onto the disk; remove all but the last ones."""
+    move_whole(draft, checkpoints.place_of(folder, step))
+    checkpoints.keep_last(folder, training.keep_checkpoints, STATE)
 
 
 class Telling(TrainerCallback):
@@ -241,13 +233,13 @@ def train(trainer: Any, run: TrlRun) -> None:
     """
     trainer.run = run
     draft = Path(trainer.args.output_dir)
-    found = whole_checkpoints(run.checkpoints)
+    found = checkpoints.latest(run.checkpoints, STATE)
     if found:
-        history = json.loads((found[-1] / STATE).read_text())["log_history"]
+        history = json.loads((found / STATE).read_text())["log_history"]
         # TRL counts tokens from 0 in every process.
         trainer._total_train_tokens = _tokens_of(history)
     try:
-        trainer.train(resume_from_checkpoint=str(found[-1]) if found else None)
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     done = trainer.state.global_step

@@ -17,7 +17,7 @@ _STDERR = 2
 
 
 class StopRequest:
-    """Polled by the training loop after every step."""
+    """Polled by the training loop after every step, and before every pack that is measured."""
 
     def __init__(self) -> None:
         self._since: float | None = None
