@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer
 
-from training.engine.base import LoadedBase
+from training.engine.base import LoadedBase, padding_token
 from training.engine.groups import Group
 
 R = 16
@@ -100,6 +100,9 @@ def _reward(base: LoadedBase, precision: str, groups: list[Group]) -> Any:
     model: Any = AutoModelForSequenceClassification.from_pretrained(
         base.folder, num_labels=1, dtype=base.dtype
     )
+    # The classifier reads the last token that is not padding. Where the end of a turn is the
+    # padding too, as in SmolLM2, it would read the token before it.
+    base.tokenizer.pad_token = padding_token(base.tokenizer)
     model.config.pad_token_id = base.tokenizer.pad_token_id
     lora = _lora("SEQ_CLS")
     lora.modules_to_save = ["score"]
