@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
+from django.conf import global_settings
 from psycopg.conninfo import conninfo_to_dict
 
 from annotate import environment
@@ -33,6 +34,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "inference",
     "annotate",
+    "training",
 ]
 AUTH_USER_MODEL = "annotate.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -123,12 +125,29 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3.0,
         "options": {"expires": 3.0},
     },
+    "advance-snapshots": {
+        "task": "training.advance_snapshots",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
 }
+
+STORAGES = {
+    **global_settings.STORAGES,
+    "snapshots": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": ENV.var_dir / "training" / "snapshots"},
+    },
+}
+# Where a job drafts a snapshot before it is stored; beside it, because it is as large.
+SNAPSHOT_DRAFTS = ENV.var_dir / "training" / "drafts"
 
 INFERENCE_URLS = ENV.inference_urls
 INFERENCE_API_KEY = ENV.inference_api_key
 INFERENCE_CONCURRENCY = ENV.inference_concurrency
 INFERENCE_MODEL = ENV.model
+# Replicas read it under the same path.
+INFERENCE_ADAPTER_FOLDER = ENV.var_dir / "models" / "adapters"
 GENERATION_AHEAD = ENV.generation_ahead
 
 # --- web ------------------------------------------------------------------------------------
@@ -198,6 +217,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "RoundStateEnum": "annotate.models.RoundState",
+        "SnapshotStateEnum": "training.models.SnapshotState",
         "RoleEnum": "annotate.models.Role",
         "SplitEnum": "annotate.models.Split",
         "RationaleEnum": "annotate.models.Rationale",

@@ -8,6 +8,7 @@ from annotate.pages import frontend
 
 urlpatterns = [
     path("api/", include("annotate.api.urls")),
+    path("api/", include("training.api.urls")),
     re_path(r"^api/", not_found),
     path("admin/", admin.site.urls),
     re_path(r"^(?!static/).*$", frontend),

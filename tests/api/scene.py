@@ -15,6 +15,9 @@ from annotate.models import Membership, Project, Prompt, Role, Round
 from annotate.services.projects import create_project
 from annotate.services.rankings import Said, submit_ranking
 from tests import cast
+from training.services.building import build_snapshot
+from training.services.snapshots import create_snapshot
+from training.snapshots.spec import SnapshotSpec
 
 PEOPLE = ("anonymous", "mallory", "lena", "vera", "rita", "ada")
 # Texts that nobody without access may ever see.
@@ -56,6 +59,8 @@ def set_up() -> Scene:
     said = Said(tiers=[["A"], ["B"], ["C"], ["D"]], rationale="Lena thinks so.")
     receipt = submit_ranking(claim_id=ranked.claim_id, labeler_id=lena.pk, key=uuid4(), said=said)
     held = cast.claim(lena, project)
+    snapshot = create_snapshot(project_id=project.pk, actor_id=ada.pk, spec=SnapshotSpec())
+    build_snapshot(snapshot_id=snapshot.pk)
     token, _ = AuthToken.objects.create(user=lena)
     clients = {
         person.username: cast.signed_in(person) for person in (ada, lena, vera, rita, mallory)
@@ -75,6 +80,8 @@ def set_up() -> Scene:
             "key": token.token_key,
             "what": "comparisons",
             "kind": "jsonl",
+            "name": "train/rankings.jsonl",
+            "step": "cancel",
             "model": cast.served_model().pk,
         },
     )

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from annotate.api.urls import urlpatterns
+from annotate.api import urls as annotate_urls
 from annotate.models import Membership, Role, User
 from annotate.services.projects import create_project
 from tests import cast
 from tests.api import scene
 from tests.api.scene import PEOPLE, SECRETS, Scene
+from training.api import urls as training_urls
 
 Expected = dict[str, int]
 Body = Callable[[Scene], dict[str, Any]]
@@ -70,6 +71,7 @@ CREDENTIALS = {"username": "lena", "password": cast.PASSWORD}
 IMPORT = {"text": '{"prompt": "New"}', "format": "jsonl"}
 PROJECT = "projects/<slug:slug>"
 CLAIM, RANKING = "claims/<int:claim_id>", "rankings/<int:ranking_id>"
+SNAPSHOT = f"{PROJECT}/snapshots/<int:number>"
 ROUND, EXPORT = f"{PROJECT}/rounds/<int:number>", f"{PROJECT}/export/<str:what>.<str:kind>"
 
 
@@ -130,12 +132,19 @@ LINES: dict[tuple[str, str], Line] = {
     ("get", f"{PROJECT}/rankings"): Line(read_data(200)),
     ("get", f"{PROJECT}/comparisons"): Line(read_data(200)),
     ("get", EXPORT): Line(read_data(200)),
+    ("get", f"{PROJECT}/snapshots"): Line(read_data(200)),
+    ("post", f"{PROJECT}/snapshots"): Line(manage(201), {}),
+    ("get", SNAPSHOT): Line(read_data(200)),
+    ("get", f"{SNAPSHOT}/card"): Line(read_data(200)),
+    ("get", f"{SNAPSHOT}/files/<path:name>"): Line(read_data(200)),
+    # It is ready: nothing is left to do for those who may.
+    ("post", f"{SNAPSHOT}/<str:step>"): Line(manage(409)),
 }
 
 
 def served() -> Iterator[tuple[str, str]]:
     """Every method of every view below /api/."""
-    for pattern in urlpatterns:
+    for pattern in [*annotate_urls.urlpatterns, *training_urls.urlpatterns]:
         view = getattr(pattern.callback, "view_class", None)
         for method in ("get", "post", "put", "patch", "delete"):
             if hasattr(view, method):
@@ -190,7 +199,13 @@ def test_an_admin_elsewhere_reaches_nothing_through_their_own_project(stage: Sce
     create_project(actor_id=oscar.pk, slug="other", name="Other")
     client = cast.signed_in(oscar)
     stage.ids["slug"] = "other"
-    for route in ("prompts/<int:prompt_id>", "rounds/<int:number>"):
+    for route in (
+        "prompts/<int:prompt_id>",
+        "rounds/<int:number>",
+        "snapshots/<int:number>",
+        "snapshots/<int:number>/card",
+        "snapshots/<int:number>/files/<path:name>",
+    ):
         assert client.get(stage.address(f"{PROJECT}/{route}")).status_code == 404
     member = stage.address(f"{PROJECT}/members/<int:member_id>")
     assert client.patch(member, {"role": "owner"}, format="json").status_code == 404
@@ -199,7 +214,10 @@ def test_an_admin_elsewhere_reaches_nothing_through_their_own_project(stage: Sce
         stage.ids["action"] = action
         assert client.post(stage.address(f"{ROUND}/<str:action>")).status_code == 404
     assert client.get(stage.address(RANKING)).status_code == 404
-    for list_ in ("prompts", "rounds", "rankings", "comparisons"):
+    for step in ("cancel", "retry"):
+        stage.ids["step"] = step
+        assert client.post(stage.address(f"{SNAPSHOT}/<str:step>")).status_code == 404
+    for list_ in ("prompts", "rounds", "rankings", "comparisons", "snapshots"):
         assert client.get(f"/api/projects/other/{list_}").json()["results"] == []
     audit = client.get("/api/projects/other/audit").json()["results"]
     assert [row["actor"] for row in audit] == ["oscar"]

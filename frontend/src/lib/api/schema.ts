@@ -434,6 +434,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{slug}/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The project's snapshots, newest first. */
+        get: operations["getSnapshots"];
+        put?: never;
+        /** @description Freeze the project's rankings into a dataset; a job builds it. */
+        post: operations["postSnapshots"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/snapshots/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What is in a snapshot, or how far it is. */
+        get: operations["getSnapshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/snapshots/{number}/{step}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Cancel a snapshot that is being built, or build one that failed again. */
+        post: operations["postSnapshotAction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/snapshots/{number}/card": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The dataset card, as Markdown. */
+        get: operations["getSnapshotCard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/snapshots/{number}/files/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One of the snapshot's files, as it is stored. */
+        get: operations["getSnapshotFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/queues": {
         parameters: {
             query?: never;
@@ -577,6 +663,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * @description * `every` - every
+         *     * `majority` - majority
+         *     * `mean_rank` - mean_rank
+         * @enum {string}
+         */
+        AggregationEnum: "every" | "majority" | "mean_rank";
         /** @description A page of AuditRow. */
         AuditPage: {
             results: components["schemas"]["AuditRow"][];
@@ -1207,6 +1300,16 @@ export interface components {
             messages: components["schemas"]["Message"][];
             documents: components["schemas"]["Document"][];
         };
+        SideCounts: {
+            prompts: number;
+            tasks: number;
+            rankings: number;
+            rows: number;
+            comparisons: number;
+            ties: number;
+            all_bad: number;
+            demonstrations: number;
+        };
         SignInRequest: {
             username: string;
             password: string;
@@ -1219,6 +1322,118 @@ export interface components {
             /** @default  */
             note: string;
         };
+        SnapshotAgreement: {
+            tasks: number;
+            comparisons: number;
+            alike: number;
+            /** Format: double */
+            rate: number | null;
+        };
+        SnapshotCounts: {
+            train: components["schemas"]["SideCounts"];
+            held_out: components["schemas"]["SideCounts"];
+        };
+        SnapshotDetail: {
+            number: number;
+            state: components["schemas"]["SnapshotStateEnum"];
+            message: string;
+            tasks_done: number;
+            tasks_total: number;
+            content_hash: string;
+            aggregation: components["schemas"]["AggregationEnum"];
+            counts: components["schemas"]["SnapshotCounts"] | null;
+            labelers: number | null;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+            spec: components["schemas"]["SnapshotSpecShape"];
+            rounds: number[];
+            models: components["schemas"]["SnapshotModel"][];
+            agreement: components["schemas"]["SnapshotAgreement"] | null;
+            /** @description For each method the engine's `data`; null where the snapshot has none for it. */
+            methods: {
+                [key: string]: {
+                    [key: string]: unknown;
+                } | null;
+            };
+            files: components["schemas"]["SnapshotFile"][];
+            /** @description How many of its rankings were revised or withdrawn after it was built. */
+            changed_since: number;
+        };
+        SnapshotFile: {
+            name: string;
+            bytes: number;
+            sha256: string;
+        };
+        SnapshotModel: {
+            model: string;
+            adapter_hash: string;
+            completions: number;
+        };
+        /** @description A page of SnapshotRow. */
+        SnapshotPage: {
+            results: components["schemas"]["SnapshotRow"][];
+            next: string | null;
+        };
+        SnapshotRow: {
+            number: number;
+            state: components["schemas"]["SnapshotStateEnum"];
+            message: string;
+            tasks_done: number;
+            tasks_total: number;
+            content_hash: string;
+            aggregation: components["schemas"]["AggregationEnum"];
+            counts: components["schemas"]["SnapshotCounts"] | null;
+            labelers: number | null;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+        };
+        SnapshotSpecShape: {
+            rounds?: number[];
+            /** Format: date-time */
+            since?: string | null;
+            /** Format: date-time */
+            until?: string | null;
+            labelers?: string[];
+            /** @default 1 */
+            minimum_overlap: number;
+            /** @default false */
+            flagged: boolean;
+            /** @default every */
+            aggregation: components["schemas"]["AggregationEnum"];
+            /** @default ranking */
+            weight: components["schemas"]["WeightEnum"];
+        };
+        SnapshotSpecShapeRequest: {
+            rounds?: number[];
+            /** Format: date-time */
+            since?: string | null;
+            /** Format: date-time */
+            until?: string | null;
+            labelers?: string[];
+            /** @default 1 */
+            minimum_overlap: number;
+            /** @default false */
+            flagged: boolean;
+            /** @default every */
+            aggregation: components["schemas"]["AggregationEnum"];
+            /** @default ranking */
+            weight: components["schemas"]["WeightEnum"];
+        };
+        /**
+         * @description * `queued` - waiting to be built
+         *     * `building` - being built
+         *     * `ready` - ready
+         *     * `failed` - failed
+         *     * `canceled` - canceled
+         * @enum {string}
+         */
+        SnapshotStateEnum: "queued" | "building" | "ready" | "failed" | "canceled";
         SourceSpecRequest: {
             served_model: number;
             /** @default 1 */
@@ -1293,6 +1508,12 @@ export interface components {
         UndoneShape: {
             claim: components["schemas"]["ClaimShape"];
         };
+        /**
+         * @description * `ranking` - ranking
+         *     * `task` - task
+         * @enum {string}
+         */
+        WeightEnum: "ranking" | "task";
     };
     responses: never;
     parameters: never;
@@ -2020,6 +2241,145 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RoundEstimate"];
+                };
+            };
+        };
+    };
+    getSnapshots: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotPage"];
+                };
+            };
+        };
+    };
+    postSnapshots: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SnapshotSpecShapeRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotDetail"];
+                };
+            };
+        };
+    };
+    getSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotDetail"];
+                };
+            };
+        };
+    };
+    postSnapshotAction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+                step: "cancel" | "retry";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotDetail"];
+                };
+            };
+        };
+    };
+    getSnapshotCard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/markdown": string;
+                };
+            };
+        };
+    };
+    getSnapshotFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
                 };
             };
         };

@@ -1,0 +1,124 @@
+"""Which tasks and rankings a snapshot is made of, and their content."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from django.db.models import Count, Exists, OuterRef, QuerySet
+
+from annotate.models import Claim, ClaimState, Completion, Prompt, Ranking, Task
+from annotate.ranking import Judgment
+from training.snapshots.duplicates import text_of
+from training.snapshots.rows import ChosenCompletion, ChosenRanking, ChosenTask
+from training.snapshots.spec import SnapshotSpec
+
+PROMPTS_AT_A_TIME = 500
+
+
+class ChosenKey(NamedTuple):
+    task: int
+    prompt: int
+
+
+def rankings(project_id: int, spec: SnapshotSpec) -> QuerySet[Ranking]:
+    """The current rankings that the spec chooses, whatever the overlap of their tasks."""
+    found = Ranking.objects.filter(project_id=project_id, current=True)
+    if spec.rounds:
+        found = found.filter(round__number__in=spec.rounds)
+    if spec.since:
+        found = found.filter(created_at__gte=spec.since)
+    if spec.until:
+        found = found.filter(created_at__lt=spec.until)
+    if spec.labelers:
+        found = found.filter(labeler_id__in=spec.labelers)
+    if not spec.flagged:
+        flags = Claim.objects.filter(task_id=OuterRef("task_id"), state=ClaimState.FLAGGED)
+        found = found.filter(~Exists(flags))
+    return found
+
+
+def tasks(project_id: int, spec: SnapshotSpec) -> list[ChosenKey]:
+    """The tasks with enough of those rankings, in the order of rounds and positions."""
+    found = (
+        rankings(project_id, spec)
+        .values("task_id", "task__prompt_id", "round__number", "task__position")
+        .annotate(overlap=Count("id"))
+        .filter(overlap__gte=spec.minimum_overlap)
+        .order_by("round__number", "task__position")
+    )
+    return [ChosenKey(row["task_id"], row["task__prompt_id"]) for row in found]
+
+
+def any_task(project_id: int, spec: SnapshotSpec) -> bool:
+    """Whether there is anything to make a snapshot of."""
+    found = rankings(project_id, spec).values("task_id").annotate(overlap=Count("id"))
+    return found.filter(overlap__gte=spec.minimum_overlap).exists()
+
+
+def prompts(project_id: int) -> Iterator[tuple[int, str, str]]:
+    """Every prompt of the project: id, split by its hash, text to compare.
+
+    All of them, so that a prompt's side does not depend on what else a snapshot holds.
+    """
+    last = 0
+    every = Prompt.objects.filter(project_id=project_id).order_by("id")
+    while found := every.filter(id__gt=last)[:PROMPTS_AT_A_TIME].values_list(
+        "id", "split", "messages", "documents"
+    ):
+        for last, split, messages, documents in found:
+            yield last, split, text_of(messages, documents)
+
+
+def contents(project_id: int, spec: SnapshotSpec, task_ids: Sequence[int]) -> Iterator[ChosenTask]:
+    """These tasks, in this order. One that lost rankings meanwhile, and has too few, is left out.
+
+    task_ids: few enough to be held.
+    """
+    said = _said(project_id, spec, task_ids)
+    completions: dict[int, list[ChosenCompletion]] = defaultdict(list)
+    for task_id, key, text, model, adapter_hash, finish_reason in (
+        Completion.objects.filter(task_id__in=task_ids)
+        .order_by("task_id", "number")
+        .values_list("task_id", "id", "text", "model_name", "adapter_hash", "finish_reason")
+    ):
+        completions[task_id].append(ChosenCompletion(key, text, model, adapter_hash, finish_reason))
+    found = Task.objects.select_related("prompt", "round").in_bulk(task_ids)
+    for task_id in task_ids:
+        task = found[task_id]
+        if len(said[task_id]) >= spec.minimum_overlap:
+            yield ChosenTask(
+                task_id,
+                task.prompt_id,
+                task.round.number,
+                task.prompt.messages,
+                task.prompt.documents,
+                completions[task_id],
+                said[task_id],
+            )
+
+
+def _said(
+    project_id: int, spec: SnapshotSpec, task_ids: Sequence[int]
+) -> dict[int, list[ChosenRanking]]:
+    said: dict[int, list[ChosenRanking]] = defaultdict(list)
+    chosen = (
+        rankings(project_id, spec)
+        .filter(task_id__in=task_ids)
+        .select_related("demonstration")
+        .order_by("id")
+    )
+    for ranking in chosen:
+        demonstration: Any = getattr(ranking, "demonstration", None)
+        said[ranking.task_id].append(
+            ChosenRanking(
+                ranking.pk,
+                ranking.labeler_id,
+                Judgment(
+                    tuple(map(tuple, ranking.tiers)),
+                    frozenset(mark["completion"] for mark in ranking.unacceptable),
+                    tuple(ranking.strengths),
+                ),
+                demonstration.text if demonstration else "",
+            )
+        )
+    return said

@@ -1,0 +1,101 @@
+"""Snapshots as people see them."""
+
+from typing import Any
+
+from django.core.files.base import File
+from django.core.files.storage import storages
+from django.db.models import Q, QuerySet
+
+from annotate.errors import Conflict, NotFound
+from annotate.models import User
+from training.models import Snapshot
+from training.models.snapshot import UNFINISHED
+from training.snapshots.files import MANIFEST
+from training.snapshots.spec import SnapshotSpec
+
+
+def of_project(project_id: int) -> QuerySet[Snapshot]:
+    """A project's snapshots."""
+    return Snapshot.objects.filter(project_id=project_id).select_related("created_by")
+
+
+def one(project_id: int, number: int) -> Snapshot:
+    """Raises NotFound."""
+    snapshot = of_project(project_id).filter(number=number).first()
+    if snapshot is None:
+        raise NotFound
+    return snapshot
+
+
+def to_advance() -> list[int]:
+    """The oldest unfinished snapshot of each project: they are built one after the other."""
+    oldest = Snapshot.objects.filter(state__in=UNFINISHED).order_by("project_id", "id")
+    return list(oldest.distinct("project_id").values_list("id", flat=True))
+
+
+def row(snapshot: Snapshot) -> dict[str, Any]:
+    """What a list shows of it."""
+    counts = (snapshot.manifest or {}).get("counts")
+    return {
+        "number": snapshot.number,
+        "state": snapshot.state,
+        "message": snapshot.message,
+        "tasks_done": snapshot.tasks_done,
+        "tasks_total": snapshot.tasks_total,
+        "content_hash": snapshot.content_hash,
+        "aggregation": snapshot.spec["aggregation"],
+        "counts": counts and {side: counts[side] for side in ("train", "held_out")},
+        "labelers": counts and counts["labelers"],
+        "created_by": snapshot.created_by.username,
+        "created_at": snapshot.created_at,
+        "finished_at": snapshot.finished_at,
+    }
+
+
+def detail(snapshot: Snapshot) -> dict[str, Any]:
+    """Everything about it but the content of its files."""
+    manifest = snapshot.manifest or {}
+    counts = manifest.get("counts", {})
+    return {
+        **row(snapshot),
+        "spec": _spec(snapshot),
+        "rounds": counts.get("rounds", []),
+        "models": counts.get("models", []),
+        "agreement": counts.get("agreement"),
+        "methods": manifest.get("methods", {}),
+        "files": [
+            {"name": name, "bytes": file["bytes"], "sha256": file["sha256"]}
+            for name, file in manifest.get("files", {}).items()
+        ],
+        "changed_since": changed_since(snapshot),
+    }
+
+
+def changed_since(snapshot: Snapshot) -> int:
+    """How many of its rankings were revised or withdrawn after it was built."""
+    return snapshot.parts.filter(ranking__current=False).count()
+
+
+def _spec(snapshot: Snapshot) -> dict[str, Any]:
+    spec = SnapshotSpec.from_dict(snapshot.spec)
+    names = User.objects.filter(pk__in=spec.labelers).order_by("username")
+    return {**spec.as_dict(), "labelers": list(names.values_list("username", flat=True))}
+
+
+def opened(snapshot: Snapshot, name: str) -> File[bytes]:
+    """One of its files. Raises NotFound for another name, Conflict when the storage lost it."""
+    if not snapshot.manifest or name not in {*snapshot.manifest["files"], MANIFEST}:
+        raise NotFound
+    try:
+        return storages["snapshots"].open(f"{snapshot.content_hash}/{name}")
+    except FileNotFoundError:
+        raise Conflict(
+            "The file is not in the storage any more. Create the snapshot again."
+        ) from None
+
+
+def labelers_named(project_id: int, usernames: list[str]) -> dict[str, int]:
+    """The ids of those of these people who ranked in the project."""
+    ranked = Q(rankings__project_id=project_id)
+    found = User.objects.filter(ranked, username__in=usernames).distinct()
+    return dict(found.values_list("username", "pk"))

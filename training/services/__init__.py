@@ -1,0 +1,1 @@
+"""Writes of training: one verb a function."""

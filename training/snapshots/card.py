@@ -1,0 +1,111 @@
+"""The dataset card: what a snapshot holds, for who is to use it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from training.snapshots.counts import COUNTED
+from training.snapshots.duplicates import THRESHOLD
+from training.snapshots.methods import METHODS
+from training.snapshots.rows import DEMONSTRATION_COLUMNS, RANKING_COLUMNS
+from training.snapshots.sides import HELD_OUT, TRAIN
+from training.snapshots.spec import Aggregation, SnapshotSpec
+
+_ROWS_ARE = {
+    Aggregation.EVERY: "Each row is one labeler's ranking.",
+    Aggregation.MAJORITY: "Each row is a task: an answer stands above another if more labelers "
+    "preferred it; even votes, and majorities that contradict each other in a circle, are ties.",
+    Aggregation.MEAN_RANK: "Each row is a task: its answers in the order of their mean places.",
+}
+_JOINED = (
+    " Strengths are the mean of those said. An answer is unacceptable if more than half of the "
+    "labelers marked it and no acceptable one stands level with it or below."
+)
+
+
+def card(project: str, spec: SnapshotSpec, counts: dict[str, Any]) -> str:
+    """Markdown with the metadata block that dataset hubs read.
+
+    project: its address. counts: of `Counts.as_dict`.
+    """
+    joined = "" if spec.aggregation is Aggregation.EVERY else _JOINED
+    parts = [
+        "---\nlicense: other\nlicense_name: to-be-filled-in\ntags: [preferences, rlhf]\n---",
+        f"# Preferences of the project {project}",
+        "Rankings that people gave of models' answers to the same prompt.",
+        "## What is in it",
+        _table(
+            ["", TRAIN, HELD_OUT],
+            ([name, counts[TRAIN][name], counts[HELD_OUT][name]] for name in COUNTED),
+        ),
+        f"{_ROWS_ARE[spec.aggregation]}{joined} A row's `weight` is "
+        + ("its part of a task that counts 1." if spec.weight == "task" else "1 a ranking."),
+        "## How it was chosen",
+        _chosen(spec, counts),
+        "## Split",
+        "A prompt's side is fixed by the hash of its content. Prompts that are nearly the same "
+        f"(at least {THRESHOLD:.0%} of their three-word runs) are on one side: held out, if "
+        "any of them is. Nothing held out is in a file of `train/`.",
+        "## People",
+        f"{counts['labelers']} labelers. {_agreement(counts['agreement'])}",
+        "## Where the answers come from",
+        _table(
+            ["model", "adapter", "completions"],
+            (
+                [_code(one["model"]), _code(one["adapter_hash"]), one["completions"]]
+                for one in counts["models"]
+            ),
+        ),
+        "## How each method takes it",
+        _table(
+            ["method", "ties", "strength", "winner unacceptable"],
+            (
+                [name, mapping.ties, mapping.strength, mapping.all_bad]
+                for name, mapping in METHODS.items()
+            ),
+        ),
+        "## Columns",
+        "`rankings.jsonl`:\n\n" + _list(RANKING_COLUMNS),
+        "`demonstrations.jsonl`:\n\n" + _list(DEMONSTRATION_COLUMNS),
+        "## Licence and provenance",
+        "*To be filled in: the licence of the prompts, the terms of the models that wrote the "
+        "answers, how labelers were found, paid and asked for consent, personal data.*",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _chosen(spec: SnapshotSpec, counts: dict[str, Any]) -> str:
+    values = spec.as_dict()
+    rounds = ", ".join(map(str, counts["rounds"]))
+    people = f"{len(values['labelers'])} of the labelers" if values["labelers"] else "all"
+    return "\n".join(
+        [
+            f"- rounds: {rounds}",
+            f"- given: from {values['since'] or 'the beginning'} to {values['until'] or 'the end'}",
+            f"- labelers: {people}",
+            f"- rankings a task: at least {spec.minimum_overlap}",
+            f"- tasks that somebody flagged: {'kept' if spec.flagged else 'left out'}",
+        ]
+    )
+
+
+def _agreement(figures: dict[str, Any]) -> str:
+    if figures["rate"] is None:
+        return "No two of them ordered the same two answers, so their agreement is not known."
+    return (
+        f"On {figures['tasks']} tasks that several of them ranked, two labelers who both ordered "
+        f"two answers ordered them alike in {figures['rate']:.1%} of "
+        f"{figures['comparisons']} cases."
+    )
+
+
+def _table(head: list[str], rows: Iterable[list[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _list(columns: dict[str, str]) -> str:
+    return "\n".join(f"- `{name}`: {meaning}" for name, meaning in columns.items())
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("`", "'").replace("|", "/").replace("\n", " ") + "`" if text else ""
