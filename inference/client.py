@@ -18,6 +18,7 @@ from inference.errors import InferenceError
 CONNECT_S = 5.0
 PROBE_S = 5.0  # health, models, metrics
 TOKENIZE_S = 30.0
+LOAD_S = 60.0  # an adapter: 40 ms, more when the engine is in the middle of a long step
 MAX_BODY = 32 * 2**20  # bytes; a token takes about 150 with its log-probability
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -86,6 +87,14 @@ class ReplicaClient:
         """The names the replica serves now, aliases and adapters included."""
         raw = await self._exchange("GET", "/v1/models", PROBE_S)
         return replies.read_models(replies.decode(raw, self.endpoint), self.endpoint)
+
+    async def load_adapter(self, name: str, folder: str) -> None:
+        """Serve the adapter in `folder` (as the replica sees it) under `name`."""
+        body = {"lora_name": name, "lora_path": folder}
+        await self._exchange("POST", "/v1/load_lora_adapter", LOAD_S, body)
+
+    async def unload_adapter(self, name: str) -> None:
+        await self._exchange("POST", "/v1/unload_lora_adapter", LOAD_S, {"lora_name": name})
 
     async def metrics(self) -> str:
         """Prometheus text; empty where the server (or a proxy before it) does not show it."""

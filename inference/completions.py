@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Messages = Sequence[Mapping[str, str]]
@@ -12,13 +12,20 @@ GREEDY_BELOW = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A replica as the client needs it: no database behind it."""
+    """A replica as the client needs it: no database behind it.
+
+    models: what may be asked for. answers_as: which served name answers for such a name, where it
+    is another (an alias, or a base behind its zero adapter). adapters: content hashes by served
+    name.
+    """
 
     name: str
     url: str
     models: frozenset[str] = frozenset()
     chat_template_hash: str = ""
     max_model_len: int | None = None
+    answers_as: Mapping[str, str] = field(default_factory=dict)
+    adapters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +101,9 @@ class CompletionResult:
 
     text: may be empty. tokens: generated tokens, end token included.
     logprob_sum: natural logarithm under the model itself (temperature 1, top_p 1), end token
-    included. model: as the server named it. server: vLLM's version and configuration hash.
-    prompt_tokens: of the conversation after the chat template. latency_s: of the whole request.
+    included. model: as the server named it; adapter_hash: of that adapter's content, empty for a
+    base. server: vLLM's version and configuration hash. prompt_tokens: of the conversation after
+    the chat template. latency_s: of the whole request.
     """
 
     text: str
@@ -109,6 +117,7 @@ class CompletionResult:
     server: str
     latency_s: float
     positions: tuple[Position, ...] = ()
+    adapter_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

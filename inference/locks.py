@@ -1,6 +1,7 @@
 """PostgreSQL advisory locks: one process at a time, released by the server if the process dies."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,18 @@ def try_lock(name: str) -> Iterator[bool]:
         if held:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+
+
+@contextmanager
+def lock_within(name: str, seconds: float) -> Iterator[bool]:
+    """Like `try_lock`, but keeps trying for a while."""
+    limit = time.monotonic() + seconds
+    while True:
+        with try_lock(name) as held:
+            if held or time.monotonic() > limit:
+                yield held
+                return
+        time.sleep(0.05)
 
 
 def key_of(name: str) -> int:

@@ -87,6 +87,10 @@ class Serving(models.Model):
     selftest = models.CharField(max_length=10, choices=Selftest.choices, default=Selftest.PENDING)
     detail = models.TextField(blank=True)
     tested_at = models.DateTimeField(null=True, blank=True)
+    reloads = models.PositiveSmallIntegerField(
+        default=0, help_text="Of an adapter that failed here, since it last passed."
+    )
+    probed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -101,3 +105,60 @@ class Serving(models.Model):
 
     def __str__(self) -> str:
         return f"{self.served_model} on {self.replica}"
+
+
+class Adapter(models.Model):
+    """Trained weights over a base: immutable, named by their content, served under that name."""
+
+    class State(models.TextChoices):
+        STORED = "stored"  # on no replica
+        LOADING = "loading"  # a swap is bringing it
+        SERVING = "serving"  # every replica should serve it
+        RETIRED = "retired"  # no alias points to it: unloaded once its requests have ended
+        UNLOADED = "unloaded"  # on no replica, its copy for the replicas still lies there
+
+    content_hash = models.CharField(max_length=64, unique=True)
+    base = models.CharField(max_length=200, help_text="Served name of the model under it.")
+    rank = models.PositiveSmallIntegerField()
+    folder = models.TextField(help_text="Where it was registered from.")
+    zero = models.BooleanField(default=False, help_text="Changes nothing: stands in for the base.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.STORED)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    served_model = models.OneToOneField(
+        ServedModel, on_delete=models.PROTECT, related_name="adapter"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            CheckConstraint(
+                condition=Q(state__in=["stored", "loading", "serving", "unloaded"])
+                | Q(state="retired", retired_at__isnull=False),
+                name="adapter_state_known",
+            ),
+            UniqueConstraint(
+                fields=["state"], condition=Q(state="loading"), name="one_adapter_loading"
+            ),
+            UniqueConstraint(fields=["base"], condition=Q(zero=True), name="one_zero_of_a_base"),
+        ]
+
+    def __str__(self) -> str:
+        return self.served_model.name
+
+
+class ModelAlias(models.Model):
+    """A name whose meaning changes: the pointer that a swap flips. No adapter: the base."""
+
+    name = models.CharField(max_length=255, unique=True)
+    base = models.CharField(max_length=200)
+    current = models.ForeignKey(Adapter, on_delete=models.PROTECT, null=True, related_name="+")
+    previous = models.ForeignKey(Adapter, on_delete=models.PROTECT, null=True, related_name="+")
+    flipped_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            CheckConstraint(condition=~Q(name="") & ~Q(base=""), name="model_alias_named"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,5 +1,6 @@
 """Reads: what may be used now, and what people are told about it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from inference.completions import Endpoint
-from inference.models import Replica, ServedModel, Serving
+from inference.models import Adapter, ModelAlias, Replica, ServedModel, Serving
 from inference.routing import Pool
 
 STALE = timedelta(minutes=2)
@@ -92,29 +93,62 @@ def inference_detail() -> InferenceDetail:
 
 
 def available_models() -> list[AvailableModel]:
-    """All names ever served, the available ones first, then base models before adapters."""
-    models = ServedModel.objects.prefetch_related("servings__replica")
-    rows = [_availability(model) for model in models]
+    """All names ever served, the available ones first, then base models before adapters.
+
+    A zero adapter is not among them: it is its base.
+    """
+    zeros = dict(Adapter.objects.filter(zero=True).values_list("base", "served_model"))
+    models = ServedModel.objects.prefetch_related("servings__replica").in_bulk()
+    rows = [
+        _availability(model, models.get(zeros.get(model.name, 0)))
+        for model in models.values()
+        if model.pk not in zeros.values()
+    ]
     return sorted(rows, key=lambda row: (not row.available, row.kind != "base", row.name))
 
 
 def ready_endpoints() -> list[Endpoint]:
     """Replicas that are ready, each with the names that passed their self-test there."""
     replicas = Replica.objects.filter(enabled=True, state=Replica.State.READY).order_by("pk")
+    adapters = list(Adapter.objects.select_related("served_model"))
+    aliases = {
+        alias.name: alias.current.served_model.name if alias.current else alias.base
+        for alias in ModelAlias.objects.select_related("current__served_model")
+    }
     return [
-        Endpoint(
-            name=replica.name,
-            url=replica.url,
-            models=frozenset(
-                serving.served_model.name
-                for serving in _present(replica)
-                if serving.selftest == Serving.Selftest.PASSED
-            ),
-            chat_template_hash=replica.chat_template_hash,
-            max_model_len=replica.max_model_len,
-        )
+        _endpoint(replica, adapters, aliases)
         for replica in replicas.prefetch_related("servings__served_model")
     ]
+
+
+def _endpoint(
+    replica: Replica, adapters: Sequence[Adapter], aliases: Mapping[str, str]
+) -> Endpoint:
+    """A base is asked for through its zero adapter where that is loaded.
+
+    In a batch with adapters, vLLM on the CPU answers base rows with the adapter in its last place,
+    one that was unloaded included; and vLLM does not tell whether it runs on a CPU.
+    """
+    passed = {
+        serving.served_model.name
+        for serving in _present(replica)
+        if serving.selftest == Serving.Selftest.PASSED
+    }
+    zeros = {a.base: a.served_model.name for a in adapters if a.zero}
+    answers_as = {base: name for base, name in zeros.items() if name in passed}
+    for alias, target in aliases.items():
+        target = answers_as.get(target, target)
+        if target in passed and alias not in passed:
+            answers_as[alias] = target
+    return Endpoint(
+        name=replica.name,
+        url=replica.url,
+        models=frozenset(passed | answers_as.keys()),
+        chat_template_hash=replica.chat_template_hash,
+        max_model_len=replica.max_model_len,
+        answers_as=answers_as,
+        adapters={a.served_model.name: a.content_hash for a in adapters},
+    )
 
 
 def ready_pool() -> Pool:
@@ -142,12 +176,19 @@ def _overall(replicas: list[Replica]) -> tuple[str, str]:
     return "failing", "The inference servers are not being checked. Are worker and beat running?"
 
 
-def _availability(model: ServedModel) -> AvailableModel:
-    servings = [s for s in model.servings.all() if s.present and s.replica.enabled]
+def _availability(model: ServedModel, zero: ServedModel | None) -> AvailableModel:
+    known = [*model.servings.all(), *(zero.servings.all() if zero else ())]
+    servings = [
+        s
+        for s in known
+        if s.replica.enabled and (s.present or s.selftest == Serving.Selftest.FAILED)
+    ]
     usable = [
         s
         for s in servings
-        if s.selftest == Serving.Selftest.PASSED and s.replica.state == Replica.State.READY
+        if s.present
+        and s.selftest == Serving.Selftest.PASSED
+        and s.replica.state == Replica.State.READY
     ]
     message = "" if usable else _why_not(servings)
     return AvailableModel(model.pk, model.name, model.kind, bool(usable), message)

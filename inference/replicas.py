@@ -6,7 +6,7 @@ longer and runs on its own (`selftest_replica`). Both may be started any number 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from inference.client import ReplicaClient, is_loopback
 from inference.completions import Endpoint, ModelCard
 from inference.errors import InferenceError
 from inference.locks import try_lock
-from inference.models import Replica, ServedModel, Serving
+from inference.models import Adapter, Replica, ServedModel, Serving
 from inference.selftest import Verdict
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Sighting:
     error: InferenceError | None = None
     cards: tuple[ModelCard, ...] = ()
     start_id: str = ""
+    metrics: str = ""
 
 
 def sync_replicas(urls: Sequence[str], *, starting: bool = False) -> None:
@@ -91,14 +92,23 @@ async def _look_at_all(replicas: Sequence[Replica]) -> list[Sighting]:
 
 
 async def _look_at(replica: Replica) -> Sighting:
-    async with ReplicaClient(_endpoint(replica), api_key=settings.INFERENCE_API_KEY) as client:
+    async with client_of(replica) as client:
         try:
             await client.check_health()
             cards = await client.models()
-            start_id = vitals.start_id(await client.metrics())
+            metrics = await client.metrics()
         except InferenceError as error:
             return Sighting(error=error)
-    return Sighting(cards=tuple(cards), start_id=start_id)
+    return Sighting(cards=tuple(cards), start_id=vitals.start_id(metrics), metrics=metrics)
+
+
+def look_again(replica: Replica) -> Sighting:
+    """See what one replica serves now and write it down. Raises InferenceError."""
+    sighting = asyncio.run(_look_at(replica))
+    record(replica.pk, sighting)
+    if sighting.error is not None:
+        raise sighting.error
+    return sighting
 
 
 @transaction.atomic
@@ -151,16 +161,26 @@ def _record_served(replica: Replica, sighting: Sighting) -> None:
     present = {name: serving.root for name, serving in known.items() if serving.present}
     offered = {card.name: card.root for card in sighting.cards}
     for name in present.keys() - offered.keys():
-        known[name].present = False
-        known[name].save()
-    if restarted or present != offered:
+        _absent(known[name])
+    changed = {name for name in present | offered if present.get(name) != offered.get(name)}
+    # A swap proves that the adapter it adds leaves the others as they were.
+    ours = set(Adapter.objects.values_list("served_model__name", flat=True))
+    if restarted or changed - ours:
+        changed = set(offered)
+    if changed:
         for card in sighting.cards:
-            _present(replica, card, known.get(card.name))
+            if card.name in changed:
+                _present(replica, card, known.get(card.name))
         return
     now = timezone.now()
     replica.servings.filter(
         present=True, selftest=Serving.Selftest.FAILED, tested_at__lt=now - RETEST_AFTER
     ).update(selftest=Serving.Selftest.PENDING)
+
+
+def _absent(serving: Serving) -> None:
+    serving.present, serving.selftest, serving.detail = False, Serving.Selftest.PENDING, ""
+    serving.save()
 
 
 def _present(replica: Replica, card: ModelCard, serving: Serving | None) -> None:
@@ -189,7 +209,7 @@ def _settle(replica: Replica) -> None:
     """The state of a replica that answers follows from the self-tests of what it serves."""
     servings = list(replica.servings.filter(present=True).select_related("served_model"))
     tests = {serving.selftest for serving in servings}
-    refused = [s for s in servings if s.selftest == Serving.Selftest.FAILED]
+    refused = [s for s in [*servings, *_lacking(replica)] if s.selftest == Serving.Selftest.FAILED]
     complaint = " ".join(f'"{s.served_model.name}": {s.detail}' for s in refused)
     if not servings:
         replica.state = Replica.State.FAILING
@@ -204,26 +224,47 @@ def _settle(replica: Replica) -> None:
         replica.state, replica.message = Replica.State.FAILING, complaint
 
 
+def _lacking(replica: Replica) -> list[Serving]:
+    """Adapters that should be served here and could not be loaded."""
+    lacking = replica.servings.filter(
+        present=False, served_model__adapter__state=Adapter.State.SERVING
+    )
+    return list(lacking.select_related("served_model"))
+
+
+def at_work(replica_id: int) -> str:
+    """The lock of whoever tests the replica or changes what it serves."""
+    return f"inference.selftest.{replica_id}"
+
+
 def selftest_replica(replica_id: int) -> bool:
     """Test the served names of a replica and record the verdicts. True if any was recorded.
 
     Does nothing while another process tests the same replica, or when nothing is pending. A
     change in the middle of the test leaves everything pending for the next one.
     """
-    with try_lock(f"inference.selftest.{replica_id}") as held:
+    with try_lock(at_work(replica_id)) as held:
         if not held:
             return False
         replica = Replica.objects.get(pk=replica_id)
-        names = _names_to_test(replica)
-        if not any(pending for pending in names.values()):
+        if not any(pending for pending in _names_to_test(replica).values()):
             return False
-        try:
-            verdicts, template = asyncio.run(_test(_endpoint(replica), list(names)))
-        except InferenceError as error:
-            log.warning("Self-test of %s broke off: %s", replica.name, error)
-            verdicts = {name: Verdict(None, error.summary) for name in names}
-            template = replica.chat_template_hash
-        return _record_verdicts(replica, names, verdicts, template)
+        return bool(examine(replica))
+
+
+def examine(replica: Replica, *, idle_wait_s: float | None = None) -> dict[str, Verdict]:
+    """Test every served name, record what was pending. Empty if a change voided the verdicts.
+
+    The caller holds the lock `at_work`.
+    """
+    names = _names_to_test(replica)
+    try:
+        verdicts, template = asyncio.run(_test(replica, list(names), zero_adapters(), idle_wait_s))
+    except InferenceError as error:
+        log.warning("Self-test of %s broke off: %s", replica.name, error)
+        verdicts = {name: Verdict(None, error.summary) for name in names}
+        template = replica.chat_template_hash
+    return verdicts if _record_verdicts(replica, names, verdicts, template) else {}
 
 
 def _names_to_test(replica: Replica) -> dict[str, bool]:
@@ -232,15 +273,17 @@ def _names_to_test(replica: Replica) -> dict[str, bool]:
     return {s.served_model.name: s.selftest == Serving.Selftest.PENDING for s in servings}
 
 
-async def _test(endpoint: Endpoint, names: list[str]) -> tuple[dict[str, Verdict], str]:
-    async with ReplicaClient(endpoint, api_key=settings.INFERENCE_API_KEY) as client:
-        verdicts = await selftest.run(client, names)
+async def _test(
+    replica: Replica, names: list[str], same: Mapping[str, str], idle_wait_s: float | None
+) -> tuple[dict[str, Verdict], str]:
+    async with client_of(replica) as client:
+        verdicts = await selftest.run(client, names, same=same, idle_wait_s=idle_wait_s)
         try:
             template = await chat_template.measure(client, names[0])
         except InferenceError as error:
             if not error.permanent:  # a proxy may keep /tokenize to itself; that harms nobody
                 raise
-            log.warning("%s does not tell its chat template: %s", endpoint.name, error)
+            log.warning("%s does not tell its chat template: %s", replica.name, error)
             template = ""
         return verdicts, template
 
@@ -263,6 +306,8 @@ def _record_verdicts(
             serving.selftest = (
                 Serving.Selftest.PASSED if verdict.passed else Serving.Selftest.FAILED
             )
+            if verdict.passed:
+                serving.reloads, serving.probed_at = 0, now
         serving.save()
     replica.chat_template_hash = template
     if replica.state not in (Replica.State.DOWN, Replica.State.UNKNOWN):
@@ -271,5 +316,12 @@ def _record_verdicts(
     return True
 
 
-def _endpoint(replica: Replica) -> Endpoint:
-    return Endpoint(name=replica.name, url=replica.url)
+def zero_adapters() -> dict[str, str]:
+    """The base by the served name of its zero adapter."""
+    zeros = Adapter.objects.filter(zero=True)
+    return dict(zeros.values_list("served_model__name", "base"))
+
+
+def client_of(replica: Replica) -> ReplicaClient:
+    endpoint = Endpoint(name=replica.name, url=replica.url)
+    return ReplicaClient(endpoint, api_key=settings.INFERENCE_API_KEY)

@@ -77,6 +77,7 @@ def read_completions(
             tokens=len(positions),
             logprob_sum=math.fsum(position.logprob for position in positions),
             model=model,
+            adapter_hash=endpoint.adapters.get(model, ""),
             prompt_tokens=prompt_tokens,
             replica=endpoint.name,
             chat_template_hash=endpoint.chat_template_hash,

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -117,11 +117,13 @@ class Pool:
         lane = self._least_busy(model, 0, frozenset())
         if lane is None:
             raise NoReplica(model)
-        return len(await lane.client.tokenize(model, messages))
+        served = lane.endpoint.answers_as.get(model, model)
+        return len(await lane.client.tokenize(served, messages))
 
     async def _attempt(self, lane: _Lane, request: CompletionRequest) -> list[CompletionResult]:
+        served = lane.endpoint.answers_as.get(request.model, request.model)
         try:
-            return await lane.client.complete(request)
+            return await lane.client.complete(replace(request, model=served))
         except InferenceError as error:
             at_fault = error.code in REPLICA_AT_FAULT
             if error.permanent and not at_fault:
@@ -182,10 +184,4 @@ class _Failed(Exception):
 
 
 def _without(endpoint: Endpoint, model: str) -> Endpoint:
-    return Endpoint(
-        name=endpoint.name,
-        url=endpoint.url,
-        models=endpoint.models - {model},
-        chat_template_hash=endpoint.chat_template_hash,
-        max_model_len=endpoint.max_model_len,
-    )
+    return replace(endpoint, models=endpoint.models - {model})

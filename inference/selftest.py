@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
+from types import MappingProxyType
 from uuid import uuid4
 
 from inference.client import ReplicaClient
@@ -48,9 +49,18 @@ class Verdict:
     detail: str
 
 
-async def run(client: ReplicaClient, names: Iterable[str]) -> dict[str, Verdict]:
-    """A verdict for each of the served `names`. Raises InferenceError when the replica is away."""
-    idle = await _wait_until_idle(client)
+async def run(
+    client: ReplicaClient,
+    names: Iterable[str],
+    *,
+    same: Mapping[str, str] = MappingProxyType({}),
+    idle_wait_s: float | None = None,
+) -> dict[str, Verdict]:
+    """A verdict for each of the served `names`. Raises InferenceError when the replica is away.
+
+    same: a zero adapter's base by its name; the two are one model and may answer like one another.
+    """
+    idle = await _wait_until_idle(client, IDLE_WAIT_S if idle_wait_s is None else idle_wait_s)
     alone: dict[str, tuple[Reading, ...]] = {}
     verdicts: dict[str, Verdict] = {}
     for name in names:
@@ -65,8 +75,9 @@ async def run(client: ReplicaClient, names: Iterable[str]) -> dict[str, Verdict]
     except* InferenceError as errors:
         raise _first(errors) from errors
     for name in alone:
-        verdicts[name] = _worst(judge(name, alone, readings) for readings in mixed)
-        if not idle and _has_twin(name, alone):
+        strangers = {n: r for n, r in alone.items() if n == name or not _one(n, name, same)}
+        verdicts[name] = _worst(judge(name, strangers, readings) for readings in mixed)
+        if not idle and _has_twin(name, strangers):
             verdicts[name] = Verdict(
                 None,
                 "The server was busy and two models answered alike, which may be a mix-up; "
@@ -132,6 +143,10 @@ def _has_twin(name: str, alone: Readings) -> bool:
     )
 
 
+def _one(name: str, other: str, same: Mapping[str, str]) -> bool:
+    return same.get(name, name) == same.get(other, other)
+
+
 def _first(errors: BaseExceptionGroup[InferenceError]) -> InferenceError:
     first = errors.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
@@ -167,9 +182,9 @@ async def _ask(client: ReplicaClient, name: str, probe: str) -> Reading:
     return positions
 
 
-async def _wait_until_idle(client: ReplicaClient) -> bool:
+async def _wait_until_idle(client: ReplicaClient, wait_s: float) -> bool:
     """Asking "alone" means nothing while others ask too. False if they did not stop in time."""
-    limit = time.monotonic() + IDLE_WAIT_S
+    limit = time.monotonic() + wait_s
     while requests_in_progress(await client.metrics()) > 0:
         if time.monotonic() > limit:
             return False

@@ -114,6 +114,8 @@ def vllm(env: Environment) -> Spec:
         api_key=env.inference_api_key,
         max_model_len=env.max_model_len,
         cache_gb=env.inference_cache_gb,
+        adapters=env.inference_adapters,
+        adapter_rank=env.inference_adapter_rank,
     )
     commands: list[Sequence[str]] = [server.command()]
     if env.model == BUNDLED_MODEL:

@@ -141,6 +141,7 @@ def _completion(
         source_id=order.source_id,
         served_model_id=order.served_model_id,
         model_name=result.model,
+        adapter_hash=result.adapter_hash,
         sampling=sampling,
         chat_template_hash=result.chat_template_hash,
         replica=result.replica,

@@ -23,8 +23,16 @@ class FakeVllm:
         self.running = 0  # requests in progress, as /metrics tells
         self.mixes_up = False  # a base answers like the last adapter when requests overlap
         self.hides_tokenize = False
+        self.loads_adapters = True  # --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING
+        self.max_loras = 4
+        self.folders: dict[str, str] = {}  # of the adapters loaded at run time
+        self.lists_only = False  # an adapter that it says it loaded is unknown to its engine
+        self.lora_calls: list[str] = []  # "load name", "unload name"
+        self.lora_script: list[Behaviour] = []  # what the next of these calls meet
+        self.busy_with: set[str] = set()  # adapters in progress, as /metrics tells
         self.api_key = ""
         self.requests: list[Json] = []
+        self.under_way: list[Json] = []
         self.most_at_once = 0
         self.delay_s = 0.0
         self.released = threading.Event()
@@ -44,14 +52,25 @@ class FakeVllm:
         self._server.shutdown()
         self._server.server_close()
 
+    def restart(self) -> None:
+        """Another process, without the adapters."""
+        self.start_time += 1
+        self.models = {name: parent for name, parent in self.models.items() if not parent}
+        self.folders.clear()
+
+    def adapters(self) -> list[str]:
+        return [name for name, parent in self.models.items() if parent]
+
     def enter(self, body: Json) -> None:
         with self._lock:
             self.requests.append(body)
+            self.under_way.append(body)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
 
-    def leave(self) -> None:
+    def leave(self, body: Json) -> None:
         with self._lock:
+            self.under_way.remove(body)
             self._at_once -= 1
 
     def next_behaviour(self) -> Behaviour | None:
@@ -130,9 +149,12 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self._post()
         finally:
-            self.fake.leave()
+            self.fake.leave(self.body)
 
     def _post(self) -> None:
+        if self.path.endswith("_lora_adapter"):
+            self._change_adapters()
+            return
         behaviour = self.fake.always or self.fake.next_behaviour()
         if self.path == "/tokenize" and not self.fake.hides_tokenize:
             text = json.dumps(self.body["messages"])
@@ -143,11 +165,35 @@ class Handler(BaseHTTPRequestHandler):
             self.send_json(404, {"detail": "Not Found"})
         elif not self._authorized():
             pass
-        elif self.body["model"] not in self.fake.models:
+        elif self.body["model"] not in self.fake.models or self._is_a_lie():
             error(404, f"The model `{self.body['model']}` does not exist.")(self)
         else:
             time.sleep(self.fake.delay_s)
             self.send_json(200, self.fake.answer(self.body))
+
+    def _is_a_lie(self) -> bool:
+        return self.fake.lists_only and bool(self.fake.models[self.body["model"]])
+
+    def _change_adapters(self) -> None:
+        fake = self.fake
+        verb, name = self.path.split("/")[-1].split("_")[0], self.body["lora_name"]
+        behaviour = fake.always or (fake.lora_script.pop(0) if fake.lora_script else None)
+        if behaviour:
+            behaviour(self)
+        elif not fake.loads_adapters:
+            self.send_json(404, {"detail": "Not Found"})
+        elif verb == "load" and name in fake.models:
+            error(400, f"The lora adapter '{name}' has already been loaded.")(self)
+        elif verb == "unload" and name not in fake.models:
+            error(404, f"The lora adapter '{name}' cannot be found.")(self)
+        else:
+            fake.lora_calls.append(f"{verb} {name}")
+            if verb == "load":
+                fake.folders[name] = self.body["lora_path"]
+                fake.models |= {name: next(iter(fake.models))}
+            else:
+                del fake.models[name]
+            self.send(200, b"Success")
 
     def _authorized(self) -> bool:
         expected = f"Bearer {self.fake.api_key}"
@@ -158,7 +204,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _cards(self) -> list[Json]:
         return [
-            {"id": name, "root": f"/models/{name}", "parent": parent or None, "max_model_len": 2048}
+            {
+                "id": name,
+                "root": self.fake.folders.get(name, f"/models/{name}"),
+                "parent": parent or None,
+                "max_model_len": 2048,
+            }
             for name, parent in self.fake.models.items()
         ]
 
@@ -168,6 +219,9 @@ class Handler(BaseHTTPRequestHandler):
             f"process_start_time_seconds {self.fake.start_time}\n"
             f'vllm:num_requests_running{{engine="0",model_name="base"}} {self.fake.running}.0\n'
             'vllm:num_requests_waiting{engine="0",model_name="base"} 0.0\n'
+            f'vllm:lora_requests_info{{max_lora="{self.fake.max_loras}",'
+            f'running_lora_adapters="{",".join(self.fake.busy_with)}",'
+            'waiting_lora_adapters=""} 1.7e+09\n'
         ).encode()
 
     def send_json(self, status: int, body: Any) -> None:

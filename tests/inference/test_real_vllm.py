@@ -4,23 +4,28 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 from django.conf import settings
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from annotate import environment
 from annotate.launch import plan
 from annotate.launch.child import Child
-from inference import queries
+from inference import queries, reconcile
+from inference.adapters import register_adapter, roll_back, serve_adapter
 from inference.client import ReplicaClient
 from inference.completions import CompletionRequest, CompletionResult, Endpoint, ModelCard, Sampling
 from inference.errors import InferenceError
-from inference.models import Replica, Serving
+from inference.models import Adapter, Replica, Serving
 from inference.replicas import check_replicas, selftest_replica
+from inference.routing import Pool
+from tests.inference.adapter_folders import write_card
 from tests.services import ENV, serving
 
 pytestmark = [pytest.mark.vllm, pytest.mark.django_db, pytest.mark.timeout(600)]
@@ -69,6 +74,23 @@ def with_adapters(tmp_path: Path, settings: Settings) -> Iterator[None]:
     )
     with serving(spec):
         yield
+
+
+@pytest.fixture
+def red_and_blue(tmp_path: Path, settings: Settings) -> Iterator[list[Path]]:
+    """Folders of two adapters, and a real vLLM started for adapters as the only replica."""
+    port = environment.free_port()
+    lora = {"inference_adapters": 2, "inference_adapter_rank": 8, "given_inference_port": port}
+    spec = plan.vllm(ENV.model_copy(update=lora))
+    folders = [tmp_path / "red", tmp_path / "blue"]
+    make = [sys.executable, "-c", MAKE_ADAPTERS, str(plan.model_folder(ENV)), *map(str, folders)]
+    *unpack, serve = spec.commands
+    settings.INFERENCE_URLS = [f"http://127.0.0.1:{port}"]
+    settings.INFERENCE_ADAPTER_FOLDER = tmp_path / "served"
+    with serving(replace(spec, commands=[*unpack, make, serve])):
+        for folder in folders:
+            write_card(folder, environment.BUNDLED_MODEL)
+        yield folders
 
 
 def healthy(url: str) -> bool:
@@ -170,3 +192,38 @@ def test_the_base_is_refused_while_adapters_answer_for_it(with_adapters: None) -
     _unload("blue")
     assert check_and_test().message == ""
     assert queries.ready_endpoints()[0].models == {base}
+
+
+def through_pool(model: str) -> CompletionResult:
+    """A greedy answer by whatever serves the name or alias now."""
+
+    async def run() -> CompletionResult:
+        async with Pool(endpoints, api_key=settings.INFERENCE_API_KEY) as pool:
+            messages = [{"role": "user", "content": "Name three colours."}]
+            return (await pool.complete(model, messages, Sampling(0.0, 1.0, 8)))[0]
+
+    endpoints = queries.ready_endpoints()
+    return asyncio.run(run())
+
+
+def test_adapters_are_swapped_and_base_answers_stay_the_bases(red_and_blue: list[Path]) -> None:
+    base = check_and_test().servings.get().served_model.name
+    plain = through_pool(base)
+    assert (plain.model, plain.adapter_hash) == (base, "")
+    red, blue = [register_adapter(folder=folder, base=base) for folder in red_and_blue]
+    serve_adapter(alias="helper", base=base, adapter_id=red.pk)
+    first = through_pool("helper")
+    assert (first.model, first.adapter_hash) == (str(red), red.content_hash)
+    serve_adapter(alias="helper", base=base, adapter_id=blue.pk)
+    assert through_pool("helper").model == str(blue)
+    assert through_pool("helper").text != first.text
+    through_zero = through_pool(base)
+    assert through_zero.model == str(Adapter.objects.get(zero=True))
+    assert through_zero.text == plain.text
+    roll_back(alias="helper")
+    again = through_pool("helper")
+    assert (again.model, again.text) == (str(red), first.text)
+    Adapter.objects.filter(pk=blue.pk).update(retired_at=timezone.now() - timedelta(minutes=1))
+    reconcile.mend_replica(Replica.objects.get(enabled=True).pk)
+    assert str(blue) not in {card.name for card in asyncio.run(_cards())}
+    assert check_replicas() == []

@@ -1,0 +1,206 @@
+"""Swapping adapters without dropping a request: register, serve, roll back.
+
+Each is loaded and proven on every ready replica, then the pointer is flipped. The reconciler
+(inference/reconcile.py) unloads the old one when its requests have ended, and deletes its copy one
+swap later. A swap takes seconds: call it from a job, outside of a transaction.
+"""
+
+import logging
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from inference import adapter_files
+from inference.adapter_files import RANKS, read_adapter, write_zero
+from inference.errors import InferenceError, NoReplica, SwapRefused
+from inference.loading import bring, folder_of, unload
+from inference.locks import lock_within
+from inference.models import Adapter, ModelAlias, Replica, ServedModel
+from inference.replicas import at_work, look_again
+
+log = logging.getLogger(__name__)
+
+SWAP = "inference.swap"
+SWAP_WAIT_S = 1.0  # the reconciler holds the lock for moments
+REPLICA_WAIT_S = 120.0  # a self-test under way
+HASH_SHOWN = 16
+
+
+def register_adapter(*, folder: Path, base: str) -> Adapter:
+    """Know the adapter in `folder` as one of the served base model `base`. Safe to run twice.
+
+    The folder must stay where it is as long as the adapter may be served. Raises SwapRefused.
+    """
+    files = read_adapter(folder)
+    served = ServedModel.objects.filter(name=base, kind=ServedModel.Kind.BASE).first()
+    if served is None:
+        raise SwapRefused(f'No inference server has served a base model "{base}" yet.')
+    if adapter_files.REWARD_HEAD in files.card["files"]:
+        raise SwapRefused("A reward model writes no answers: it is not served.", permanent=True)
+    if files.rank > RANKS[-1]:
+        raise SwapRefused(
+            f"The adapter has rank {files.rank}; vLLM serves at most {RANKS[-1]}.", permanent=True
+        )
+    if not _is_for(files.card["base_name"], served):
+        raise SwapRefused(
+            f'The adapter was trained on "{files.card["base_name"]}", not on "{base}".',
+            permanent=True,
+        )
+    return _known(files, base, zero=False)
+
+
+def _is_for(base_name: str, served: ServedModel) -> bool:
+    roots = served.servings.values_list("root", flat=True)
+    return base_name.split("/")[-1] in {name.split("/")[-1] for name in (served.name, *roots)}
+
+
+@transaction.atomic
+def _known(files: adapter_files.AdapterFiles, base: str, *, zero: bool) -> Adapter:
+    name = f"{base}{'+zero' if zero else ''}@{files.content_hash[:HASH_SHOWN]}"
+    served_model, _ = ServedModel.objects.get_or_create(
+        name=name, defaults={"kind": ServedModel.Kind.ADAPTER, "parent": base}
+    )
+    adapter, made = Adapter.objects.get_or_create(
+        content_hash=files.content_hash,
+        defaults={
+            "base": base,
+            "rank": files.rank,
+            "folder": str(files.folder.absolute()),
+            "zero": zero,
+            "state": Adapter.State.SERVING if zero else Adapter.State.STORED,
+            "served_model": served_model,
+        },
+    )
+    if not made and adapter.folder != str(files.folder.absolute()):
+        adapter.folder = str(files.folder.absolute())
+        adapter.save(update_fields=["folder"])
+    return adapter
+
+
+def serve_adapter(*, alias: str, base: str, adapter_id: int | None) -> ModelAlias:
+    """Let `alias` mean this adapter, or the base itself, on every ready replica.
+
+    Returns when the next request gets the new one. Raises SwapRefused, after which everything
+    is as it was.
+    """
+    with lock_within(SWAP, SWAP_WAIT_S) as held:
+        if not held:
+            raise SwapRefused(
+                "Another adapter is just being swapped in. Try again when that has ended."
+            )
+        adapter = None if adapter_id is None else Adapter.objects.get(pk=adapter_id)
+        _check(alias, base, adapter)
+        if adapter is not None:
+            _load_everywhere(adapter)
+        return _flip(alias, base, adapter)
+
+
+def roll_back(*, alias: str) -> ModelAlias:
+    """Let `alias` mean again what it meant before its last swap. Raises SwapRefused."""
+    row = ModelAlias.objects.filter(name=alias).first()
+    if row is None:
+        raise SwapRefused(f'Nothing was ever served as "{alias}".', permanent=True)
+    return serve_adapter(alias=alias, base=row.base, adapter_id=row.previous_id)
+
+
+def drop_alias(*, alias: str) -> None:
+    """Forget the name; an adapter that no other alias means is unloaded."""
+    with transaction.atomic():
+        row = ModelAlias.objects.select_for_update().filter(name=alias).first()
+        if row is not None:
+            row.delete()
+            _retire(row.current)
+
+
+def _check(alias: str, base: str, adapter: Adapter | None) -> None:
+    if ServedModel.objects.filter(name=alias).exists():
+        raise SwapRefused(f'"{alias}" is a model of its own. Choose another name.', permanent=True)
+    if ModelAlias.objects.filter(name=alias).exclude(base=base).exists():
+        raise SwapRefused(f'"{alias}" stands for models over another base.', permanent=True)
+    if adapter is not None and (adapter.base != base or adapter.zero):
+        raise SwapRefused(f'{adapter} is no adapter of "{base}".', permanent=True)
+
+
+def _load_everywhere(adapter: Adapter) -> None:
+    """On every ready replica or on none."""
+    before = adapter.state
+    folder = folder_of(adapter)  # refused before anything is loaded
+    zero = _zero_of(adapter, folder)
+    with transaction.atomic():
+        for left in Adapter.objects.filter(state=Adapter.State.LOADING):  # by a killed process
+            _retire(left)
+        if before != Adapter.State.SERVING:
+            Adapter.objects.filter(pk=adapter.pk).update(state=Adapter.State.LOADING)
+    done: list[Replica] = []
+    try:
+        for replica in _ready(adapter.base):
+            with lock_within(at_work(replica.pk), REPLICA_WAIT_S) as held:
+                if not held:
+                    raise SwapRefused(f"{replica.name} is being tested for long. Try again later.")
+                bring(replica, [zero, adapter])
+            done.append(replica)
+    except (SwapRefused, InferenceError) as error:
+        if before != Adapter.State.SERVING:
+            _undo(adapter, done)
+        if isinstance(error, InferenceError):
+            raise SwapRefused(f"{adapter} was not swapped in: {error.summary}") from error
+        raise
+
+
+def _ready(base: str) -> list[Replica]:
+    ready = Replica.objects.filter(
+        enabled=True,
+        state=Replica.State.READY,
+        servings__present=True,
+        servings__served_model__name=base,
+    )
+    if not ready:
+        raise NoReplica(base)
+    return list(ready.order_by("pk"))
+
+
+def _zero_of(adapter: Adapter, folder: Path) -> Adapter:
+    """The zero adapter of the base, made in the shapes of the first adapter that needs one."""
+    zero = Adapter.objects.filter(base=adapter.base, zero=True).first()
+    if zero is None:
+        files = write_zero(read_adapter(folder), Path(settings.INFERENCE_ADAPTER_FOLDER))
+        zero = _known(files, adapter.base, zero=True)
+    return zero
+
+
+def _undo(adapter: Adapter, done: list[Replica]) -> None:
+    """The reconciler does what cannot be done now."""
+    for replica in done:
+        try:
+            with lock_within(at_work(replica.pk), SWAP_WAIT_S) as held:
+                if held:
+                    unload(replica, adapter)
+                    look_again(replica)
+        except InferenceError as error:
+            log.warning("%s", error)
+    _retire(adapter)
+
+
+@transaction.atomic
+def _flip(alias: str, base: str, adapter: Adapter | None) -> ModelAlias:
+    row, _ = ModelAlias.objects.select_for_update().get_or_create(
+        name=alias, defaults={"base": base}
+    )
+    old = row.current
+    if adapter is not None:
+        adapter.state, adapter.retired_at = Adapter.State.SERVING, None
+        adapter.save(update_fields=["state", "retired_at"])
+    if old != adapter:
+        row.previous, row.current = old, adapter
+        row.save()
+        _retire(old)
+    return row
+
+
+def _retire(adapter: Adapter | None) -> None:
+    if adapter is not None and not ModelAlias.objects.filter(current=adapter).exists():
+        Adapter.objects.filter(pk=adapter.pk).update(
+            state=Adapter.State.RETIRED, retired_at=timezone.now()
+        )

@@ -1,0 +1,203 @@
+"""Brings adapters onto one replica and proves that every name there answers as itself.
+
+The caller holds the lock `replicas.at_work`, so that nobody else changes or tests the replica.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.utils import timezone
+
+from inference import replicas, vitals
+from inference.adapter_files import RANKS, copy_adapter, read_adapter
+from inference.completions import CompletionRequest, Sampling
+from inference.errors import InferenceError, SwapRefused
+from inference.models import Adapter, Replica, Serving
+from inference.replicas import Sighting, client_of, look_again
+
+log = logging.getLogger(__name__)
+
+PROBE_EVERY = timedelta(minutes=1)
+PROBE_DEADLINE_S = 30.0
+IDLE_WAIT_S = 10.0  # a swap under load does not wait for silence
+
+
+def bring(replica: Replica, adapters: Sequence[Adapter]) -> None:
+    """Load those that are missing, in order, and verify all. What was there keeps its verdict.
+
+    Raises SwapRefused or InferenceError; the replica then serves what it served before.
+    """
+    sighting = look_again(replica)
+    missing = [adapter for adapter in adapters if not _listed(adapter, sighting)]
+    if missing:
+        _check_places(replica, sighting, missing)
+    loaded: list[Adapter] = []
+    try:
+        for adapter in missing:
+            folder = folder_of(adapter)
+            loaded.append(adapter)  # an answer that is lost may still mean that it was loaded
+            _load(replica, adapter, folder)
+        sighting = look_again(replica) if missing else sighting
+        for adapter in adapters:
+            if not _listed(adapter, sighting):
+                raise SwapRefused(
+                    f"{replica.name} says that it loaded {adapter} but does not list it. "
+                    "Restart that server."
+                )
+        _verify(replica, adapters)
+    except (SwapRefused, InferenceError):
+        _take_back(replica, loaded)
+        raise
+
+
+def unload(replica: Replica, adapter: Adapter) -> None:
+    """Raises InferenceError; one that the replica does not have is no error."""
+
+    async def ask() -> None:
+        async with client_of(replica) as client:
+            await client.unload_adapter(str(adapter))
+
+    try:
+        asyncio.run(ask())
+    except InferenceError as error:
+        if "cannot be found" not in error.detail:
+            raise
+
+
+def probe(replica: Replica, name: str) -> None:
+    """One token by the served name. Raises InferenceError."""
+    request = CompletionRequest(
+        model=name,
+        messages=[{"role": "user", "content": "Name a colour."}],
+        sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=1),
+        deadline_s=PROBE_DEADLINE_S,
+    )
+
+    async def ask() -> None:
+        async with client_of(replica) as client:
+            await client.complete(request)
+
+    asyncio.run(ask())
+    replica.servings.filter(served_model__name=name).update(probed_at=timezone.now())
+
+
+def folder_of(adapter: Adapter) -> Path:
+    """The checked copy that the replicas read; made anew if it is missing or was changed."""
+    copy = Path(settings.INFERENCE_ADAPTER_FOLDER) / adapter.content_hash
+    try:
+        if read_adapter(copy).content_hash == adapter.content_hash:
+            return copy
+    except SwapRefused as problem:
+        if copy.exists():
+            log.error("%s", problem)
+    source = read_adapter(Path(adapter.folder))
+    if source.content_hash != adapter.content_hash:
+        raise SwapRefused(
+            f"The folder {adapter.folder} now holds another adapter than {adapter}. "
+            "Copy it again from where it was trained.",
+            permanent=True,
+        )
+    copy_adapter(source, copy)
+    return copy
+
+
+def _listed(adapter: Adapter, sighting: Sighting) -> bool:
+    return str(adapter) in {card.name for card in sighting.cards}
+
+
+def _check_places(replica: Replica, sighting: Sighting, missing: Sequence[Adapter]) -> None:
+    """Until base requests go through the zero adapter, the last place must stay empty."""
+    places = vitals.adapter_places(sighting.metrics)
+    if places is None:  # vLLM tells after its first request
+        probe(replica, missing[0].base)
+        places = vitals.adapter_places(look_again(replica).metrics)
+    taken = sum(bool(card.parent) for card in sighting.cards)
+    needed = len(missing) + any(adapter.zero for adapter in missing)
+    if places is not None and taken + needed > places:
+        raise SwapRefused(
+            f"{replica.name} has places for {places} adapters (--max-loras), {taken} are taken and "
+            f"{needed} more {'is' if needed == 1 else 'are'} needed. Wait until "
+            "replaced adapters are unloaded, drop an alias, or start it with more places "
+            "(INFERENCE_ADAPTERS for the local server)."
+        )
+
+
+def _load(replica: Replica, adapter: Adapter, folder: Path) -> None:
+    async def ask() -> None:
+        async with client_of(replica) as client:
+            await client.load_adapter(str(adapter), str(folder))
+
+    try:
+        asyncio.run(ask())
+    except InferenceError as error:
+        if "already been loaded" in error.detail:
+            return
+        if error.replica_is_away or error.code == "timeout":
+            raise
+        raise SwapRefused(_why_not_loaded(replica, adapter, error)) from error
+
+
+def _why_not_loaded(replica: Replica, adapter: Adapter, error: InferenceError) -> str:
+    if "HTTP 404: Not Found" in error.detail:
+        return (
+            f"{replica.name} takes no adapters while it runs. Start it with --enable-lora and "
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True (INFERENCE_ADAPTERS for the local server)."
+        )
+    if allowed := re.search(r"greater than max_lora_rank (\d+)", error.detail):
+        enough = next(rank for rank in RANKS if rank >= adapter.rank)
+        return (
+            f"{adapter} has rank {adapter.rank}, {replica.name} takes at most {allowed[1]}. "
+            f"Start it with --max-lora-rank {enough} (INFERENCE_ADAPTER_RANK for the local server)."
+        )
+    return f"{replica.name} did not load {adapter}: {error.detail}"
+
+
+def _verify(replica: Replica, adapters: Sequence[Adapter]) -> None:
+    """By a probe what passed before, by the mixed-batch self-test what did not."""
+    before = _verdicts(replica)
+    if all(before.get(str(adapter)) == Serving.Selftest.PASSED for adapter in adapters):
+        for adapter in adapters:
+            if _is_due(replica, adapter):
+                probe(replica, str(adapter))
+        return
+    replica.refresh_from_db()
+    found = replicas.examine(replica, idle_wait_s=IDLE_WAIT_S)
+    through_zero = replicas.zero_adapters().values()
+    for name, verdict in found.items():
+        known = before.get(name) == Serving.Selftest.PASSED and name not in through_zero
+        if verdict.passed is False and known:
+            raise SwapRefused(f'On {replica.name}, "{name}" would suffer: {verdict.detail}')
+    after = _verdicts(replica)
+    for adapter in adapters:
+        if after.get(str(adapter)) != Serving.Selftest.PASSED:
+            detail = (
+                found[str(adapter)].detail if str(adapter) in found else "It changed meanwhile."
+            )
+            raise SwapRefused(f"{adapter} did not pass its test on {replica.name}: {detail}")
+
+
+def _verdicts(replica: Replica) -> dict[str, str]:
+    servings = replica.servings.filter(present=True)
+    return dict(servings.values_list("served_model__name", "selftest"))
+
+
+def _is_due(replica: Replica, adapter: Adapter) -> bool:
+    recent = timezone.now() - PROBE_EVERY
+    return not replica.servings.filter(
+        served_model=adapter.served_model_id, probed_at__gt=recent
+    ).exists()
+
+
+def _take_back(replica: Replica, loaded: Sequence[Adapter]) -> None:
+    try:
+        for adapter in loaded:
+            unload(replica, adapter)
+        if loaded:
+            look_again(replica)
+    except InferenceError as error:
+        log.warning("%s keeps what a failed swap loaded until it is mended: %s", replica, error)

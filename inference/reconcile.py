@@ -1,0 +1,179 @@
+"""Mends the difference between what should be served and what each replica serves.
+
+A replica comes back empty, lags behind a swap, or lists an adapter that no longer answers. What
+cannot be mended is not used there, and its serving says why. All of it is safe to run twice.
+"""
+
+import logging
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from inference import vitals
+from inference.adapters import SWAP
+from inference.errors import InferenceError, SwapRefused
+from inference.loading import PROBE_EVERY, bring, probe, unload
+from inference.locks import try_lock
+from inference.models import Adapter, ModelAlias, Replica, Serving
+from inference.replicas import Sighting, at_work, look_again
+
+log = logging.getLogger(__name__)
+
+DRAIN = timedelta(seconds=15)  # until every process has seen the flip
+RETRY_LOAD = timedelta(minutes=1)
+RELOADS = 1  # of an adapter that fails; then it waits for the next self-test
+ALIVE = [Replica.State.READY, Replica.State.LOADING, Replica.State.FAILING]
+
+
+def replicas_to_mend() -> list[int]:
+    """Ids of the replicas that answer and serve something else than they should."""
+    alive = Replica.objects.filter(enabled=True, state__in=ALIVE, misses=0).exclude(start_id="")
+    now = timezone.now()
+    return [
+        replica.pk
+        for replica in alive
+        if any(_wants(replica, adapter, now) for adapter in _wanted(replica))
+        or _leavers(replica, now)
+    ]
+
+
+def mend_replica(replica_id: int) -> None:
+    """Does nothing while the replica is being tested or swapped on."""
+    with try_lock(at_work(replica_id)) as held:
+        if not held:
+            return
+        replica = Replica.objects.get(pk=replica_id)
+        try:
+            sighting = look_again(replica)
+            _unload_retired(replica, sighting)
+            for adapter in _wanted(replica):
+                if _wants(replica, adapter, timezone.now()):
+                    _mend(replica, adapter)
+        except InferenceError as error:  # it went away; the next check tells
+            log.info("%s was not mended: %s", replica.name, error)
+
+
+def tidy() -> None:
+    """Follow up on swaps that ended or were killed; delete copies that nobody will ask for."""
+    with try_lock(SWAP) as held:
+        if not held:
+            return
+        now = timezone.now()
+        meant = ModelAlias.objects.exclude(current=None).values("current")
+        Adapter.objects.filter(
+            Q(state=Adapter.State.LOADING) | Q(state=Adapter.State.SERVING, zero=False)
+        ).exclude(pk__in=meant).update(state=Adapter.State.RETIRED, retired_at=now)
+        served = Serving.objects.filter(present=True, replica__enabled=True).values("served_model")
+        Adapter.objects.filter(state=Adapter.State.RETIRED, retired_at__lt=now - DRAIN).exclude(
+            served_model__in=served
+        ).update(state=Adapter.State.UNLOADED)
+        kept = ModelAlias.objects.exclude(previous=None).values("previous")
+        for adapter in Adapter.objects.filter(state=Adapter.State.UNLOADED).exclude(pk__in=kept):
+            shutil.rmtree(Path(settings.INFERENCE_ADAPTER_FOLDER) / adapter.content_hash, True)
+            adapter.state = Adapter.State.STORED
+            adapter.save(update_fields=["state"])
+
+
+def _wanted(replica: Replica) -> list[Adapter]:
+    """What the replica should serve, the zero adapters first; those only beside others."""
+    bases = replica.servings.filter(present=True).values("served_model__name")
+    serving = Adapter.objects.filter(state=Adapter.State.SERVING, base__in=bases)
+    needed = {adapter.base for adapter in serving if not adapter.zero}
+    return [
+        adapter
+        for adapter in serving.select_related("served_model").order_by("-zero", "pk")
+        if adapter.base in needed
+    ]
+
+
+def _wants(replica: Replica, adapter: Adapter, now: datetime) -> bool:
+    serving = replica.servings.filter(served_model=adapter.served_model_id).first()
+    if serving is None:
+        return True
+    failed = serving.selftest == Serving.Selftest.FAILED
+    if not serving.present:
+        return not failed or _before(serving.tested_at, now - RETRY_LOAD)
+    if failed:
+        return serving.reloads < RELOADS
+    return serving.selftest == Serving.Selftest.PASSED and _before(
+        serving.probed_at, now - PROBE_EVERY
+    )
+
+
+def _before(time: datetime | None, limit: datetime) -> bool:
+    return time is None or time < limit
+
+
+def _mend(replica: Replica, adapter: Adapter) -> None:
+    serving = replica.servings.filter(served_model=adapter.served_model_id).first()
+    try:
+        if serving is not None and serving.present:
+            if serving.selftest == Serving.Selftest.PASSED and _answers(replica, adapter):
+                return
+            serving.reloads += 1
+            serving.save(update_fields=["reloads"])
+            unload(replica, adapter)
+        bring(replica, [adapter])
+        log.info("%s serves %s again", replica.name, adapter)
+    except (SwapRefused, InferenceError) as error:
+        if isinstance(error, InferenceError) and error.replica_is_away:
+            raise
+        _give_up(replica, adapter, error)
+
+
+def _answers(replica: Replica, adapter: Adapter) -> bool:
+    try:
+        probe(replica, str(adapter))
+    except InferenceError as error:
+        if error.replica_is_away or error.code == "timeout":
+            raise
+        log.warning("%s lists %s, but it does not answer: %s", replica.name, adapter, error)
+        return False
+    return True
+
+
+def _give_up(replica: Replica, adapter: Adapter, error: SwapRefused | InferenceError) -> None:
+    """Not used here for now; the serving says why."""
+    log.warning("%s could not be mended: %s", replica.name, error)
+    summary = error.summary if isinstance(error, InferenceError) else str(error)
+    Serving.objects.update_or_create(
+        replica=replica,
+        served_model=adapter.served_model,
+        defaults={
+            "selftest": Serving.Selftest.FAILED,
+            "detail": summary,
+            "tested_at": timezone.now(),
+        },
+        create_defaults={
+            "present": False,
+            "selftest": Serving.Selftest.FAILED,
+            "detail": summary,
+            "tested_at": timezone.now(),
+        },
+    )
+    look_again(replica)
+
+
+def _leavers(replica: Replica, now: datetime) -> list[Adapter]:
+    return list(
+        Adapter.objects.filter(
+            state=Adapter.State.RETIRED,
+            retired_at__lt=now - DRAIN,
+            served_model__servings__replica=replica,
+            served_model__servings__present=True,
+        ).select_related("served_model")
+    )
+
+
+def _unload_retired(replica: Replica, sighting: Sighting) -> None:
+    """Those whose requests have ended."""
+    busy = vitals.adapters_in_progress(sighting.metrics)
+    leaving = [a for a in _leavers(replica, timezone.now()) if str(a) not in busy]
+    for adapter in leaving:
+        unload(replica, adapter)
+    if leaving:
+        look_again(replica)

@@ -1,0 +1,42 @@
+"""Adapter folders as the training engine writes them, small and made in no time."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+
+def write_adapter(folder: Path, *, seed: int = 0, rank: int = 8, base_name: str = "base") -> Path:
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    layer = "base_model.model.model.layers.0.self_attn.q_proj"
+    weights = {
+        f"{layer}.lora_A.weight": random.normal(size=(rank, 16)).astype(np.float32),
+        f"{layer}.lora_B.weight": random.normal(size=(16, rank)).astype(np.float32),
+    }
+    save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": ["q_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    write_card(folder, base_name)
+    return folder
+
+
+def write_card(folder: Path, base_name: str = "base") -> None:
+    files = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.name != "adapter.json"
+    }
+    lines = "".join(f"{name} {files[name]}\n" for name in sorted(files))
+    card = {
+        "base": "b" * 64,
+        "base_name": base_name,
+        "method": "dpo",
+        "template": "t" * 64,
+        "spec": {},
+        "files": files,
+        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+    }
+    (folder / "adapter.json").write_text(json.dumps(card))
