@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from training.snapshots.counts import COUNTED
-from training.snapshots.duplicates import THRESHOLD
+from training.snapshots.duplicates import PERCENT
 from training.snapshots.methods import METHODS
 from training.snapshots.rows import DEMONSTRATION_COLUMNS, RANKING_COLUMNS
 from training.snapshots.sides import HELD_OUT, TRAIN
@@ -43,7 +43,7 @@ def card(project: str, spec: SnapshotSpec, counts: dict[str, Any]) -> str:
         _chosen(spec, counts),
         "## Split",
         "A prompt's side is fixed by the hash of its content. Prompts that are nearly the same "
-        f"(at least {THRESHOLD:.0%} of their three-word runs) are on one side: held out, if "
+        f"(at least {PERCENT}% of their three-word runs) are on one side: held out, if "
         "any of them is. Nothing held out is in a file of `train/`.",
         "## People",
         f"{counts['labelers']} labelers. {_agreement(counts['agreement'])}",

@@ -1,31 +1,27 @@
 """Which prompts are nearly the same, so that a split does not tear them apart.
 
-Two prompts are near-duplicates when their normalised texts are the same, or share at least
-THRESHOLD of their shingles (runs of SHINGLE words; the Jaccard index). What may be near is found by
-MinHash: BANDS bands of ROWS minima each, prompts that agree in a band are compared exactly. Of two
-prompts as near as the threshold about one pair in 2,000 is missed.
+Two prompts are near-duplicates when their normalised texts are the same, or share at least PERCENT
+of their shingles (runs of SHINGLE words; the Jaccard index). The search is exact, by prefix filter:
+with every prompt's shingles in one order, the rarest first, two that share so many share one of
+their first ones. So prompts from a common template are not all compared with each other.
 """
 
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
 
-THRESHOLD = 0.8
+PERCENT = 80
 SHINGLE = 3
-BANDS, ROWS = 20, 5
 
 Numbers = npt.NDArray[np.uint64]
 
 _NO_WORD = re.compile(r"[^\w]+|_+")
-_PRIME = (1 << 31) - 1
-_RANDOM = np.random.default_rng(20_260_101)
-_FACTORS = _RANDOM.integers(1, _PRIME, BANDS * ROWS, dtype=np.uint64)
-_OFFSETS = _RANDOM.integers(0, _PRIME, BANDS * ROWS, dtype=np.uint64)
 
 
 def text_of(messages: Sequence[Mapping[str, str]], documents: Sequence[Mapping[str, str]]) -> str:
@@ -45,22 +41,40 @@ def near_duplicates(texts: Iterable[tuple[int, str]]) -> dict[int, int]:
     groups = _Groups()
     known: dict[bytes, int] = {}
     shingles: dict[int, Numbers] = {}
-    buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     for prompt, text in texts:
         groups.add(prompt)
         same = known.setdefault(blake2b(text.encode(), digest_size=16).digest(), prompt)
-        if same != prompt:
+        if same == prompt:
+            shingles[prompt] = _shingles(text)
+        else:
             groups.join(prompt, same)
-            continue
-        shingles[prompt] = _shingles(text)
-        for key in _bands(shingles[prompt]):
-            for other in buckets[key]:
-                if groups.of(prompt) != groups.of(other) and _near(
-                    shingles[prompt], shingles[other]
-                ):
-                    groups.join(prompt, other)
-            buckets[key].append(prompt)
+    _join_near(groups, shingles)
     return {prompt: groups.of(prompt) for prompt in groups.parents}
+
+
+def _join_near(groups: "_Groups", shingles: Mapping[int, Numbers]) -> None:
+    @cache
+    def whole(prompt: int) -> frozenset[int]:
+        return frozenset(shingles[prompt].tolist())
+
+    having: dict[int, list[int]] = defaultdict(list)
+    for prompt, first in _first_ones(shingles):
+        met = {other for shingle in first for other in having[shingle]}
+        for other in met:
+            if groups.of(prompt) != groups.of(other) and _near(whole(prompt), whole(other)):
+                groups.join(prompt, other)
+        for shingle in first:
+            having[shingle].append(prompt)
+
+
+def _first_ones(shingles: Mapping[int, Numbers]) -> Iterator[tuple[int, list[int]]]:
+    """Of each prompt as many of its rarest shingles as may be missing in a near one, and one."""
+    if not shingles:
+        return
+    every, times = np.unique(np.concatenate(list(shingles.values())), return_counts=True)
+    for prompt, own in shingles.items():
+        order = np.lexsort((own, times[np.searchsorted(every, own)]))
+        yield prompt, own[order][: own.size * (100 - PERCENT) // 100 + 1].tolist()
 
 
 class _Groups:
@@ -84,29 +98,16 @@ class _Groups:
 
 
 def _shingles(text: str) -> Numbers:
-    """Sorted, distinct: a number below _PRIME for each run of words; a shorter text is one run."""
+    """A number for each run of words, sorted and distinct; a shorter text is one run."""
     words = text.split()
     runs = {
         " ".join(words[start : start + SHINGLE])
         for start in range(max(1, len(words) - SHINGLE + 1))
     }
-    numbers = [
-        int.from_bytes(blake2b(run.encode(), digest_size=8).digest(), "big") % _PRIME
-        for run in runs
-    ]
-    return np.unique(np.array(numbers, np.uint64))
+    digests = b"".join(blake2b(run.encode(), digest_size=8).digest() for run in runs)
+    return np.unique(np.frombuffer(digests, "<u8").astype(np.uint64))
 
 
-def _bands(shingles: Numbers) -> Iterator[tuple[int, bytes]]:
-    # Both factors are below 2^31, so nothing overflows.
-    hashes = (shingles[:, None] * _FACTORS + _OFFSETS) % _PRIME
-    minima = hashes.min(axis=0).reshape(BANDS, ROWS)
-    for band, values in enumerate(minima):
-        yield band, values.tobytes()
-
-
-def _near(one: Numbers, other: Numbers) -> bool:
-    if min(one.size, other.size) < THRESHOLD * max(one.size, other.size):
-        return False
-    shared = np.intersect1d(one, other, assume_unique=True).size
-    return bool(shared >= THRESHOLD * (one.size + other.size - shared))
+def _near(one: frozenset[int], other: frozenset[int]) -> bool:
+    shared = len(one & other)
+    return 100 * shared >= PERCENT * (len(one) + len(other) - shared)
