@@ -117,12 +117,26 @@ def _mend(replica: Replica, adapter: Adapter) -> None:
             serving.reloads += 1
             serving.save(update_fields=["reloads"])
             unload(replica, adapter)
+            look_again(replica)
+        if not adapter.zero:
+            _need_zero(replica, adapter.base)
         bring(replica, [adapter])
         log.info("%s serves %s again", replica.name, adapter)
     except (SwapRefused, InferenceError) as error:
         if isinstance(error, InferenceError) and error.replica_is_away:
             raise
         _give_up(replica, adapter, error)
+
+
+def _need_zero(replica: Replica, base: str) -> None:
+    """Beside an adapter but without the zero adapter, base requests may get the wrong one."""
+    failed = replica.servings.filter(
+        served_model__adapter__zero=True,
+        served_model__adapter__base=base,
+        selftest=Serving.Selftest.FAILED,
+    ).first()
+    if failed is not None:
+        raise SwapRefused(f"The zero adapter of its base is not served: {failed.detail}")
 
 
 def _answers(replica: Replica, adapter: Adapter) -> bool:

@@ -450,7 +450,7 @@ def test_what_cannot_be_mended_is_not_used_and_says_why(ready: FakeVllm, red: Ad
     assert "helper" not in queries.ready_endpoints()[0].models
     row = next(row for row in queries.available_models() if row.name == str(red))
     assert not row.available
-    assert "did not pass its test" in row.message
+    assert "A probe brought no usable answer" in row.message
     assert str(red) in Replica.objects.get().message
     assert reconcile.replicas_to_mend() == []  # not again at once
     ready.lists_only = False
@@ -459,6 +459,16 @@ def test_what_cannot_be_mended_is_not_used_and_says_why(ready: FakeVllm, red: Ad
     look()
     assert answering() == str(red)
     assert Replica.objects.get().message == ""
+
+
+def test_no_adapter_comes_back_without_the_zero_adapter(ready: FakeVllm, red: Adapter) -> None:
+    serve(red)
+    ready.restart()
+    ready.lora_script = [fake_vllm.error(500, "out of memory")] * 3
+    look()
+    assert ready.adapters() == []
+    assert queries.ready_endpoints()[0].models == {"base"}
+    assert "out of memory" in Replica.objects.get().message
 
 
 def test_a_replica_in_step_is_left_alone(ready: FakeVllm, red: Adapter) -> None:
