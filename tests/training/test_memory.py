@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,14 @@ def _kept(scorer: LogProbs, packed: Pack) -> int:
 
 
 def test_an_estimate_is_within_15_percent_of_a_real_step() -> None:
+    # In a process of its own: here, what earlier tests leave is freed at any moment.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+        estimated, measured = processes.submit(two_steps).result(timeout=200)
+    assert measured == pytest.approx(estimated, rel=0.15)
+
+
+def two_steps() -> tuple[int, int]:
+    """Bytes of two real steps, estimated and measured."""
     sizes = {
         "hidden_size": 256,
         "intermediate_size": 768,
@@ -147,7 +157,7 @@ def test_an_estimate_is_within_15_percent_of_a_real_step() -> None:
             optimizer.zero_grad()
         measured = memory.peak(model)
     needed = estimate(ModelShape.from_config(model.config), spec_for(), tokens=1000, scored=800)
-    assert measured.allocated == pytest.approx(needed.training, rel=0.15)
+    return needed.training, measured.allocated
 
 
 def test_only_the_largest_moment_counts() -> None:
