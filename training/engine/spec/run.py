@@ -28,7 +28,7 @@ class RunSpec(Section):
     optimizer: Optimizer = Field(default=Optimizer(), description="The optimizer and its schedule.")
     training: Training = Field(description="How long, in what steps.")
     evaluation: Measuring = Field(
-        default_factory=Measuring, description="What is measured of the trained model."
+        default=Measuring(), description="What is measured of the trained model."
     )
     dpo: DPO | None = Field(default=None, description="Settings of DPO; for method dpo only.")
     reward: Reward | None = Field(
