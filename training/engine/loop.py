@@ -74,17 +74,8 @@ def train(
     number any more.
     """
     plan = run.plan
-    optimizer = accelerator.prepare_optimizer(
-        build_optimizer(prepared, run.optimizer, head_lr=run.head_lr)
-    )
-    schedule = get_scheduler(
-        run.optimizer.schedule,
-        optimizer,
-        num_warmup_steps=math.ceil(plan.steps * run.optimizer.warmup_ratio),
-        num_training_steps=plan.steps,
-    )
-    state = State(objective.scorer, optimizer, schedule)
-    state.resume(run.checkpoints, accelerator.process_index)
+    state = _beginning(objective, prepared, run, accelerator)
+    optimizer, schedule = state.optimizer, state.schedule
     prepared.train()
     run.listener.phase("training", plan.steps)
     run.listener.progress(state.step)
@@ -111,18 +102,9 @@ def train(
             metrics |= _evaluated(run.evaluate, state.step)
             prepared.train()
         if evaluating or over or _every(run.training.log_every, state.step):
-            run.listener.metrics(
-                {
-                    "step": state.step,
-                    "steps": plan.steps,
-                    "epoch": round(state.step / plan.steps_per_epoch, 4),
-                    **metrics,
-                    "lr": learning_rate,
-                    "grad_norm": float(norm),
-                    "tokens": state.tokens,
-                    "tokens_per_s": round(tokens / seconds, 1),
-                }
-            )
+            metrics |= {"lr": learning_rate, "grad_norm": float(norm)}
+            metrics["tokens_per_s"] = round(tokens / seconds, 1)
+            run.listener.metrics(state.place(plan) | metrics)
         stopping = agreed(run.stop)
         # After the last step too: who is killed in the evaluation goes on there.
         if stopping or over or _every(run.training.checkpoint_every, state.step):
@@ -130,6 +112,24 @@ def train(
         if stopping and not over:
             raise Stopped(f"Stopped after step {state.step} of {plan.steps}.")
     return state.step
+
+
+def _beginning(
+    objective: Objective, prepared: nn.Module, run: Run, accelerator: Accelerator
+) -> "State":
+    """Optimizer and schedule, where the last checkpoint left them."""
+    optimizer = accelerator.prepare_optimizer(
+        build_optimizer(prepared, run.optimizer, head_lr=run.head_lr)
+    )
+    schedule = get_scheduler(
+        run.optimizer.schedule,
+        optimizer,
+        num_warmup_steps=math.ceil(run.plan.steps * run.optimizer.warmup_ratio),
+        num_training_steps=run.plan.steps,
+    )
+    state = State(objective.scorer, optimizer, schedule)
+    state.resume(run.checkpoints, accelerator.process_index)
+    return state
 
 
 def _evaluated(evaluate: AfterStep, step: int) -> dict[str, float]:
@@ -161,6 +161,11 @@ class State:
         states = saved["random"]
         checkpoints.set_random_state(states[min(rank, len(states) - 1)])
         self.step, self.tokens = saved["step"], saved["tokens"]
+
+    def place(self, plan: Plan) -> dict[str, Any]:
+        """How far the run is, as the metrics tell it."""
+        epoch = round(self.step / plan.steps_per_epoch, 4)
+        return {"step": self.step, "steps": plan.steps, "epoch": epoch, "tokens": self.tokens}
 
     def save(self, folder: Path, keep: int, accelerator: Accelerator) -> None:
         # Every process takes part, because sharded weights are gathered from all of them.

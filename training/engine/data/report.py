@@ -67,11 +67,6 @@ class DropReport:
             f"({often.count:,}): {often.reason}; see data_report.json."
         )
 
-    def words(self) -> str:
-        """For a person, a reason a line."""
-        lines = [f"{one.reason}: {one.count:,} (first: {one.examples[0]})" for one in self.dropped]
-        return "\n".join(lines)
-
 
 class Drops:
     """A DropReport in the making."""

@@ -117,11 +117,6 @@ def predictions(scorer: LogProbs) -> Predictions:
     return predict
 
 
-def k1(policy: Tensor, reference: Tensor) -> Tensor:
-    """Schulman's k1 (2020): log p - log q of sampled tokens, (N,); unbiased, may be negative."""
-    return policy - reference
-
-
 def k3(policy: Tensor, reference: Tensor) -> Tensor:
     """Schulman's k3 (2020): (r - 1) - log r with r = q / p, (N,); unbiased, never negative.
 
