@@ -15,10 +15,11 @@ from django.utils import timezone
 from inference import adapter_files
 from inference.adapter_files import RANKS, read_adapter, write_zero
 from inference.errors import InferenceError, NoReplica, SwapRefused
+from inference.examination import at_work
 from inference.loading import bring, folder_of, unload
 from inference.locks import lock_within
 from inference.models import Adapter, ModelAlias, Replica, ServedModel
-from inference.replicas import at_work, look_again
+from inference.replicas import look_again
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Brings adapters onto one replica and proves that every name there answers as itself.
 
-The caller holds the lock `replicas.at_work`, so that nobody else changes or tests the replica.
+The caller holds the lock `examination.at_work`, so that nobody else changes or tests the replica.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
-from inference import replicas, vitals
+from inference import examination, vitals
 from inference.adapter_files import RANKS, copy_adapter, read_adapter
 from inference.completions import CompletionRequest, Sampling
 from inference.errors import InferenceError, SwapRefused
@@ -166,8 +166,8 @@ def _verify(replica: Replica, adapters: Sequence[Adapter]) -> None:
                 probe(replica, str(adapter))
         return
     replica.refresh_from_db()
-    found = replicas.examine(replica, idle_wait_s=IDLE_WAIT_S)
-    through_zero = replicas.zero_adapters().values()
+    found = examination.examine(replica, idle_wait_s=IDLE_WAIT_S)
+    through_zero = examination.zero_adapters().values()
     for name, verdict in found.items():
         known = before.get(name) == Serving.Selftest.PASSED and name not in through_zero
         if verdict.passed is False and known:

@@ -16,10 +16,11 @@ from django.utils import timezone
 from inference import vitals
 from inference.adapters import SWAP
 from inference.errors import InferenceError, SwapRefused
+from inference.examination import at_work
 from inference.loading import PROBE_EVERY, bring, probe, unload
 from inference.locks import try_lock
 from inference.models import Adapter, ModelAlias, Replica, Serving
-from inference.replicas import Sighting, at_work, look_again
+from inference.replicas import Sighting, look_again
 
 log = logging.getLogger(__name__)
 

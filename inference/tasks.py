@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from inference import reconcile, replicas
+from inference import examination, reconcile, replicas
 
 
 @shared_task(name="inference.check_replicas")
@@ -17,7 +17,7 @@ def check_replicas() -> None:
 
 @shared_task(name="inference.selftest_replica")
 def selftest_replica(replica_id: int) -> None:
-    replicas.selftest_replica(replica_id)
+    examination.selftest_replica(replica_id)
 
 
 @shared_task(name="inference.mend_replica")

@@ -9,8 +9,9 @@ from pytest_django.fixtures import Settings
 
 from inference import queries
 from inference.completions import Sampling
+from inference.examination import selftest_replica
 from inference.models import Replica, ServedModel
-from inference.replicas import check_replicas, selftest_replica
+from inference.replicas import check_replicas
 from tests.inference.fake_vllm import FakeVllm
 
 pytestmark = pytest.mark.django_db

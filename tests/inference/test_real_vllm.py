@@ -22,8 +22,9 @@ from inference.adapters import register_adapter, roll_back, serve_adapter
 from inference.client import ReplicaClient
 from inference.completions import CompletionRequest, CompletionResult, Endpoint, ModelCard, Sampling
 from inference.errors import InferenceError
+from inference.examination import selftest_replica
 from inference.models import Adapter, Replica, Serving
-from inference.replicas import check_replicas, selftest_replica
+from inference.replicas import check_replicas
 from inference.routing import Pool
 from tests.inference.adapter_folders import write_card
 from tests.services import ENV, serving

@@ -11,10 +11,11 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from inference import replicas
+from inference import examination, replicas
+from inference.examination import selftest_replica
 from inference.locks import key_of
 from inference.models import Replica, ServedModel, Serving
-from inference.replicas import PATIENCE, check_replicas, selftest_replica, sync_replicas
+from inference.replicas import PATIENCE, check_replicas, sync_replicas
 from tests.inference import fake_vllm
 from tests.inference.fake_vllm import FakeVllm
 
@@ -199,14 +200,14 @@ def test_a_change_in_the_middle_of_a_selftest_voids_it(
     configured: FakeVllm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [replica_id] = check_replicas()
-    record = replicas._record_verdicts
+    record = examination._record_verdicts
 
     def restarted_meanwhile(*args: Any) -> bool:
         configured.start_time += 1
         check_replicas()
         return record(*args)
 
-    monkeypatch.setattr(replicas, "_record_verdicts", restarted_meanwhile)
+    monkeypatch.setattr(examination, "_record_verdicts", restarted_meanwhile)
     assert not selftest_replica(replica_id)
     assert verdicts() == {"base": "pending"}
 

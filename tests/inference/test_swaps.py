@@ -16,8 +16,9 @@ from inference import queries, reconcile, selftest, tasks
 from inference.adapters import SWAP, drop_alias, register_adapter, roll_back, serve_adapter
 from inference.completions import CompletionResult, Sampling
 from inference.errors import SwapRefused
+from inference.examination import selftest_replica
 from inference.models import Adapter, ModelAlias, Replica, Serving
-from inference.replicas import check_replicas, selftest_replica
+from inference.replicas import check_replicas
 from inference.routing import Pool
 from tests.inference import fake_vllm
 from tests.inference.adapter_folders import write_adapter

@@ -1,0 +1,111 @@
+"""Tests that each served name of a replica answers as itself, and records the verdicts.
+
+A test takes long and runs on its own, beside the regular checks (`replicas`); it may be started
+any number of times.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from django.db import transaction
+from django.utils import timezone
+
+from inference import chat_template, selftest
+from inference.errors import InferenceError
+from inference.locks import try_lock
+from inference.models import Adapter, Replica, Serving
+from inference.replicas import client_of, settle
+from inference.selftest import Verdict
+
+log = logging.getLogger(__name__)
+
+
+def at_work(replica_id: int) -> str:
+    """The lock of whoever tests the replica or changes what it serves."""
+    return f"inference.selftest.{replica_id}"
+
+
+def selftest_replica(replica_id: int) -> bool:
+    """Test the served names of a replica and record the verdicts. True if any was recorded.
+
+    Does nothing while another process tests the same replica, or when nothing is pending. A
+    change in the middle of the test leaves everything pending for the next one.
+    """
+    with try_lock(at_work(replica_id)) as held:
+        if not held:
+            return False
+        replica = Replica.objects.get(pk=replica_id)
+        if not any(pending for pending in _names_to_test(replica).values()):
+            return False
+        return bool(examine(replica))
+
+
+def examine(replica: Replica, *, idle_wait_s: float | None = None) -> dict[str, Verdict]:
+    """Test every served name, record what was pending. Empty if a change voided the verdicts.
+
+    The caller holds the lock `at_work`.
+    """
+    names = _names_to_test(replica)
+    try:
+        verdicts, template = asyncio.run(_test(replica, list(names), zero_adapters(), idle_wait_s))
+    except InferenceError as error:
+        log.warning("Self-test of %s broke off: %s", replica.name, error)
+        verdicts = {name: Verdict(None, error.summary) for name in names}
+        template = replica.chat_template_hash
+    return verdicts if _record_verdicts(replica, names, verdicts, template) else {}
+
+
+def _names_to_test(replica: Replica) -> dict[str, bool]:
+    """Every name that takes part in the mixed batch, and whether its verdict is pending."""
+    servings = replica.servings.filter(present=True).select_related("served_model")
+    return {s.served_model.name: s.selftest == Serving.Selftest.PENDING for s in servings}
+
+
+async def _test(
+    replica: Replica, names: list[str], same: Mapping[str, str], idle_wait_s: float | None
+) -> tuple[dict[str, Verdict], str]:
+    async with client_of(replica) as client:
+        verdicts = await selftest.run(client, names, same=same, idle_wait_s=idle_wait_s)
+        try:
+            template = await chat_template.measure(client, names[0])
+        except InferenceError as error:
+            if not error.permanent:  # a proxy may keep /tokenize to itself; that harms nobody
+                raise
+            log.warning("%s does not tell its chat template: %s", replica.name, error)
+            template = ""
+        return verdicts, template
+
+
+@transaction.atomic
+def _record_verdicts(
+    tested: Replica, names: dict[str, bool], verdicts: dict[str, Verdict], template: str
+) -> bool:
+    replica = Replica.objects.select_for_update().get(pk=tested.pk)
+    if replica.start_id != tested.start_id or _names_to_test(replica).keys() != names.keys():
+        return False
+    now = timezone.now()
+    for serving in replica.servings.filter(
+        present=True, selftest=Serving.Selftest.PENDING
+    ).select_related("served_model"):
+        verdict = verdicts[serving.served_model.name]
+        serving.detail = verdict.detail
+        if verdict.passed is not None:
+            serving.tested_at = now
+            serving.selftest = (
+                Serving.Selftest.PASSED if verdict.passed else Serving.Selftest.FAILED
+            )
+            if verdict.passed:
+                serving.reloads, serving.probed_at = 0, now
+        serving.save()
+    replica.chat_template_hash = template
+    if replica.state not in (Replica.State.DOWN, Replica.State.UNKNOWN):
+        settle(replica)
+    replica.save()
+    return True
+
+
+def zero_adapters() -> dict[str, str]:
+    """The base by the served name of its zero adapter."""
+    zeros = Adapter.objects.filter(zero=True)
+    return dict(zeros.values_list("served_model__name", "base"))
