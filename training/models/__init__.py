@@ -1,5 +1,30 @@
 """The nouns of training, one a file."""
 
+from training.models.adapter import TrainedAdapter
+from training.models.evaluation import Evaluation, EvaluationAnswer, EvaluationState, Side
+from training.models.loop import LoopEvent, LoopPolicy, LoopStep, Stage, StepState
+from training.models.promotion import Promotion, PromotionKind, PromotionState
+from training.models.run import RunMetric, RunState, TrainingRun
 from training.models.snapshot import Snapshot, SnapshotRanking, SnapshotState
 
-__all__ = ["Snapshot", "SnapshotRanking", "SnapshotState"]
+__all__ = [
+    "Evaluation",
+    "EvaluationAnswer",
+    "EvaluationState",
+    "LoopEvent",
+    "LoopPolicy",
+    "LoopStep",
+    "Promotion",
+    "PromotionKind",
+    "PromotionState",
+    "RunMetric",
+    "RunState",
+    "Side",
+    "Snapshot",
+    "SnapshotRanking",
+    "SnapshotState",
+    "Stage",
+    "StepState",
+    "TrainedAdapter",
+    "TrainingRun",
+]
