@@ -9,6 +9,8 @@ export interface RequestOptions {
   body?: unknown;
   signal?: AbortSignal;
   timeoutMs?: number;
+  /** The body as it is, for what is not JSON: a card, a log. */
+  text?: boolean;
   /** Lets the request outlive the page (for giving claims back on leaving). */
   keepalive?: boolean;
 }
@@ -28,6 +30,8 @@ export function whenSignedOut(listener: () => void): void {
 
 export const get = <T>(path: string, query?: Query, options: RequestOptions = {}) =>
   request<T>("GET", path, { ...options, query });
+/** A body that is not JSON. */
+export const getText = (path: string, query?: Query) => request<string>("GET", path, { query, text: true });
 export const post = <T>(path: string, body?: unknown, options: RequestOptions = {}) =>
   request<T>("POST", path, { ...options, body });
 export const put = <T>(path: string, body?: unknown, options: RequestOptions = {}) =>
@@ -48,7 +52,7 @@ export function address(path: string, query: Query = {}): string {
 export async function request<T>(
   method: string,
   path: string,
-  { query, body, signal, timeoutMs = DEFAULT_TIMEOUT_MS, keepalive }: RequestOptions = {},
+  { query, body, signal, timeoutMs = DEFAULT_TIMEOUT_MS, keepalive, text: plain = false }: RequestOptions = {},
 ): Promise<T> {
   const limit = AbortSignal.timeout(timeoutMs);
   const init: RequestInit = {
@@ -68,7 +72,7 @@ export async function request<T>(
     throw unreached(cause, signal, limit);
   }
   if (!response.ok) throw refusal(response, text);
-  return parsed<T>(response, text);
+  return plain ? (text as T) : parsed<T>(response, text);
 }
 
 function headers(method: string, body: unknown): Record<string, string> {
