@@ -1,4 +1,4 @@
-type Cell = string | number | null;
+export type Cell = string | number | null;
 
 /** Rows as CSV; a cell never begins like a formula, so that a spreadsheet shows it only. */
 export function csv(rows: readonly (readonly Cell[])[]): string {
