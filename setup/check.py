@@ -1,14 +1,17 @@
 """`make test`: every check and every test, each named with its seconds.
 
-All of them run even when one fails; the exit status is not 0 when any did.
+All of them run even when one fails; the exit status is not 0 when any did. The engine's tests need
+no server and one core: they run beside everything else, and are shown at the end.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -17,6 +20,7 @@ sys.path.insert(0, str(CHECKOUT))
 from setup import frontend  # noqa: E402
 from setup.steps import Failed, logged  # noqa: E402
 
+ENGINE_TESTS = "tests/training"
 CHROMIUMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 LINT_IMPORTS = str(Path(sys.executable).parent / "lint-imports")
 Step = tuple[str, Callable[[], bool]]
@@ -25,14 +29,16 @@ Step = tuple[str, Callable[[], bool]]
 def main() -> int:
     os.environ.pop("MAKEFLAGS", None)
     results = []
-    for name, step in steps():
-        print(f"\n=== {name}", flush=True)
-        begin = time.monotonic()
-        results.append((name, passes(step), time.monotonic() - begin))
+    with engine_tests() as engine:
+        for name, step in [*steps(), ("pytest of the engine", engine)]:
+            print(f"\n=== {name}", flush=True)
+            begin = time.monotonic()
+            results.append((name, passes(step), time.monotonic() - begin))
     print()
     for name, good, seconds in results:
         print(f"{'passed' if good else 'FAILED'}  {seconds:7.1f} s  {name}")
-    print(f"\npytest: {last_line_of_pytest}")
+    for line in last_lines:
+        print(f"\npytest: {line}")
     return 0 if all(good for _, good, _ in results) else 1
 
 
@@ -100,22 +106,57 @@ def install_browser() -> bool:
     return True
 
 
-last_line_of_pytest = "did not run"
+last_lines: list[str] = []
 
 
 def pytest() -> bool:
-    global last_line_of_pytest
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--color=no"],
+        pytest_command(f"--ignore={ENGINE_TESTS}"),
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        for line in process.stdout or ():
-            print(line, end="", flush=True)
-            last_line_of_pytest = line.strip().strip("= ") or last_line_of_pytest
+        show(process.stdout or ())
     return process.returncode == 0
+
+
+@contextmanager
+def engine_tests() -> Iterator[Callable[[], bool]]:
+    """Begin them; what is given waits for their end and shows what they wrote."""
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            # Two pytests at a time would write the same cache.
+            pytest_command("-p", "no:cacheprovider", ENGINE_TESTS),
+            cwd=CHECKOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+        def ended_well() -> bool:
+            process.wait()
+            output.seek(0)
+            show(output)
+            return process.returncode == 0
+
+        try:
+            yield ended_well
+        finally:
+            process.kill()
+            process.wait()
+
+
+def pytest_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "--color=no", *arguments]
+
+
+def show(lines: Iterable[str]) -> None:
+    last = "did not run"
+    for line in lines:
+        print(line, end="", flush=True)
+        last = line.strip().strip("= ") or last
+    last_lines.append(last)
 
 
 if __name__ == "__main__":
