@@ -218,6 +218,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RoundStateEnum": "annotate.models.RoundState",
         "SnapshotStateEnum": "training.models.SnapshotState",
+        "EvaluationStateEnum": "training.models.EvaluationState",
+        "PromotionKindEnum": "training.models.PromotionKind",
+        "PromotionStateEnum": "training.models.PromotionState",
         "RoleEnum": "annotate.models.Role",
         "SplitEnum": "annotate.models.Split",
         "RationaleEnum": "annotate.models.Rationale",

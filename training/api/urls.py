@@ -2,8 +2,10 @@
 
 from django.urls import path
 
-from training.api import snapshots
+from training.api import adapters, evaluations, snapshots
 
+_ADAPTER = "projects/<slug:slug>/adapters/<int:number>"
+_EVALUATION = "projects/<slug:slug>/evaluations/<int:number>"
 _SNAPSHOT = "projects/<slug:slug>/snapshots/<int:number>"
 
 urlpatterns = [
@@ -12,4 +14,12 @@ urlpatterns = [
     path(f"{_SNAPSHOT}/card", snapshots.SnapshotCardView.as_view()),
     path(f"{_SNAPSHOT}/files/<path:name>", snapshots.SnapshotFileView.as_view()),
     path(f"{_SNAPSHOT}/<str:step>", snapshots.SnapshotActionView.as_view()),
+    path("projects/<slug:slug>/adapters", adapters.AdaptersView.as_view()),
+    path(_ADAPTER, adapters.AdapterView.as_view()),
+    path(f"{_ADAPTER}/card", adapters.AdapterCardView.as_view()),
+    path(f"{_ADAPTER}/files/<str:name>", adapters.AdapterFileView.as_view()),
+    path("projects/<slug:slug>/evaluations", evaluations.EvaluationsView.as_view()),
+    path(_EVALUATION, evaluations.EvaluationView.as_view()),
+    path(f"{_EVALUATION}/answers", evaluations.EvaluationAnswersView.as_view()),
+    path(f"{_EVALUATION}/<str:step>", evaluations.EvaluationActionView.as_view()),
 ]

@@ -6,7 +6,12 @@ from training.engine.base.load import LoadedBase
 from training.engine.errors import SpecError
 
 
-def refuse_longer(base: LoadedBase, longest: int) -> None:
+def refuse_longer(
+    base: LoadedBase,
+    longest: int,
+    *,
+    advice: str = "Lower data.max_prompt_tokens or data.max_completion_tokens.",
+) -> None:
     """Raises SpecError when `longest` tokens are more than the model has positions for.
 
     Learned positions (GPT-2, BERT) end there; others lose what they say.
@@ -17,7 +22,7 @@ def refuse_longer(base: LoadedBase, longest: int) -> None:
     raise SpecError(
         f"The longest prompt with its completion has {longest:,} tokens, and {base.name} reads "
         f"{limit:,} at most.",
-        advice="Lower data.max_prompt_tokens or data.max_completion_tokens.",
+        advice=advice,
     )
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,14 +19,26 @@ from training.engine.process.metrics import MetricsWriter
 from training.engine.process.paths import with_absolute_paths
 from training.engine.process.reporter import Reporter
 from training.engine.process.stop import StopRequest
-from training.engine.spec import RunSpec, read_spec
+from training.engine.spec import read_spec
 
 log = logging.getLogger(__name__)
 AT_ONCE = "Ended at once by a second signal, without a checkpoint of the last steps."
 
+# What is to be done in a folder: from it, a request to stop and a place for warnings to whether
+# there was anything left to do.
+Work = Callable[[RunFolder, StopRequest, list[str]], bool]
+
 
 def run(root: Path) -> int:
     """Do what spec.json in the folder says; returns the exit code. Raises nothing."""
+    return run_work(root, _train)
+
+
+def run_work(root: Path, work: Work) -> int:
+    """Do some work in a folder, which then has result.json; returns the exit code. Raises nothing.
+
+    One process at a time is in the folder, and a signal asks it to stop.
+    """
     # Of several processes (accelerate launch) the first one writes and speaks.
     first = os.environ.get("RANK", "0") == "0"
     folder = RunFolder(root, writes=first)
@@ -35,7 +48,7 @@ def run(root: Path) -> int:
         if not folder.root.is_dir():
             raise SpecError(f"There is no run folder {folder.root}.")
         with folder.held():
-            return _held_run(folder, begin, warnings)
+            return _held_run(folder, work, begin, warnings)
     except BaseException as problem:
         known = in_words(problem)
         if not isinstance(problem, EngineError):
@@ -44,7 +57,7 @@ def run(root: Path) -> int:
         return known.exit_code
 
 
-def _held_run(folder: RunFolder, begin: float, warnings: list[str]) -> int:
+def _held_run(folder: RunFolder, work: Work, begin: float, warnings: list[str]) -> int:
     stop = StopRequest()
 
     def end_at_once() -> None:
@@ -52,7 +65,7 @@ def _held_run(folder: RunFolder, begin: float, warnings: list[str]) -> int:
         outcome.ended(folder, problem, warnings=warnings, seconds=time.monotonic() - begin)
 
     with stop.on_signals(end_at_once):
-        if _work(read_spec(folder.spec), folder, stop, warnings):
+        if work(folder, stop, warnings):
             outcome.finished(folder, warnings=warnings, seconds=time.monotonic() - begin)
             _say(folder, f"The run is finished: {folder.root}")
         else:
@@ -60,8 +73,9 @@ def _held_run(folder: RunFolder, begin: float, warnings: list[str]) -> int:
     return 0
 
 
-def _work(spec: RunSpec, folder: RunFolder, stop: StopRequest, warnings: list[str]) -> bool:
-    """Run the method; False when the run was finished before."""
+def _train(folder: RunFolder, stop: StopRequest, warnings: list[str]) -> bool:
+    """Run the method of the spec; False when the run was finished before."""
+    spec = read_spec(folder.spec)
     located = with_absolute_paths(spec, folder)
     # Imported here: a wrong spec is refused without the seconds of importing torch.
     from training.engine.base.load import default_device

@@ -13,6 +13,11 @@ from training.engine.spec.words import in_words
 
 def read_spec(path: Path) -> RunSpec:
     """Raises SpecError when the file is missing, is no JSON, or asks for what cannot be."""
+    return parse_spec(read_values(path))
+
+
+def read_values(path: Path) -> Any:
+    """The file as decoded JSON. Raises SpecError when it is missing or is no JSON."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as problem:
@@ -20,12 +25,11 @@ def read_spec(path: Path) -> RunSpec:
     except (OSError, UnicodeDecodeError) as problem:
         raise SpecError(f"The spec at {path} cannot be read: {problem}") from problem
     try:
-        values = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as problem:
         raise SpecError(
             f"The spec is no JSON: line {problem.lineno}, column {problem.colno}: {problem.msg}."
         ) from problem
-    return parse_spec(values)
 
 
 def parse_spec(values: Any) -> RunSpec:

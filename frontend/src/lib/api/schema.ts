@@ -176,6 +176,74 @@ export interface paths {
         patch: operations["patchProjectDetail"];
         trace?: never;
     };
+    "/api/projects/{slug}/adapters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The project's adapters, newest first. */
+        get: operations["getAdapters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/adapters/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What an adapter is, and what became of it. */
+        get: operations["getAdapter"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/adapters/{number}/card": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The adapter card, as Markdown. */
+        get: operations["getAdapterCard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/adapters/{number}/files/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One of the adapter's files, as it is stored. */
+        get: operations["getAdapterFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{slug}/audit": {
         parameters: {
             query?: never;
@@ -219,6 +287,75 @@ export interface paths {
         };
         /** @description The project's comparisons, newest first. */
         get: operations["getComparisons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/evaluations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The project's evaluations, newest first. */
+        get: operations["getEvaluations"];
+        put?: never;
+        /** @description Compare an adapter with the incumbent on held-out prompts; jobs carry it out. */
+        post: operations["postEvaluations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/evaluations/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How far an evaluation is, its report, and what the gate says to it. */
+        get: operations["getEvaluation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/evaluations/{number}/{step}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Cancel an evaluation that is under way, or go on with one that failed. */
+        post: operations["postEvaluationAction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/evaluations/{number}/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What both sides answered, prompt by prompt. */
+        get: operations["getEvaluationAnswers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -287,7 +424,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description The served models that a round may ask. */
+        /** @description The models that a round may ask: first whatever the project's model is, then each. */
         get: operations["getModels"];
         put?: never;
         post?: never;
@@ -663,6 +800,72 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AdapterDetail: {
+            number: number;
+            run: number;
+            snapshot: number;
+            method: string;
+            base: string;
+            /** @description Adapter that it goes on from, or was held to. */
+            parent: number | null;
+            /** @description Reward adapter that it learned from. */
+            judge: number | null;
+            content_hash: string;
+            bytes: number;
+            /** @description It is what the project's model means now. */
+            current: boolean;
+            /** @description On held-out preferences. */
+            accuracy: components["schemas"]["MeasuredValue"] | null;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Its versioned name at the replicas; null: never served. */
+            served_as: string | null;
+            serving_state: (components["schemas"]["ServingStateEnum"] | components["schemas"]["NullEnum"]) | null;
+            files: string[];
+            /** @description The last 20 in which it is the candidate. */
+            evaluations: components["schemas"]["AdapterEvaluation"][];
+            /** @description The last 20 of it. */
+            promotions: components["schemas"]["AdapterPromotion"][];
+        };
+        AdapterEvaluation: {
+            number: number;
+            state: components["schemas"]["EvaluationStateEnum"];
+            incumbent: number | null;
+            win_rate: components["schemas"]["WinRateShape"] | null;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** @description A page of AdapterRow. */
+        AdapterPage: {
+            results: components["schemas"]["AdapterRow"][];
+            next: string | null;
+        };
+        AdapterPromotion: {
+            number: number;
+            kind: components["schemas"]["PromotionKindEnum"];
+            state: components["schemas"]["PromotionStateEnum"];
+            /** Format: date-time */
+            created_at: string;
+        };
+        AdapterRow: {
+            number: number;
+            run: number;
+            snapshot: number;
+            method: string;
+            base: string;
+            /** @description Adapter that it goes on from, or was held to. */
+            parent: number | null;
+            /** @description Reward adapter that it learned from. */
+            judge: number | null;
+            content_hash: string;
+            bytes: number;
+            /** @description It is what the project's model means now. */
+            current: boolean;
+            /** @description On held-out preferences. */
+            accuracy: components["schemas"]["MeasuredValue"] | null;
+            /** Format: date-time */
+            created_at: string;
+        };
         /**
          * @description * `every` - every
          *     * `majority` - majority
@@ -670,6 +873,12 @@ export interface components {
          * @enum {string}
          */
         AggregationEnum: "every" | "majority" | "mean_rank";
+        AnswerRow: {
+            prompt: components["schemas"]["EvaluatedPrompt"];
+            candidate: components["schemas"]["SideAnswer"];
+            incumbent: components["schemas"]["SideAnswer"] | null;
+            outcome: (components["schemas"]["OutcomeEnum"] | components["schemas"]["NullEnum"]) | null;
+        };
         /** @description A page of AuditRow. */
         AuditPage: {
             results: components["schemas"]["AuditRow"][];
@@ -689,10 +898,19 @@ export interface components {
         AvailableModel: {
             id: number;
             name: string;
-            kind: components["schemas"]["ModelKindEnum"];
+            kind: components["schemas"]["AvailableModelKindEnum"];
+            /** @description Of the kind `current`: the name that the project's model is now. */
+            means: string;
             available: boolean;
             message: string;
         };
+        /**
+         * @description * `current` - current
+         *     * `base` - base
+         *     * `adapter` - adapter
+         * @enum {string}
+         */
+        AvailableModelKindEnum: "current" | "base" | "adapter";
         AvailableModels: {
             results: components["schemas"]["AvailableModel"][];
         };
@@ -707,6 +925,12 @@ export interface components {
             name: string;
             min: number;
             max: number;
+        };
+        BothSides: {
+            /** Format: double */
+            candidate: number;
+            /** Format: double */
+            incumbent: number;
         };
         ClaimShape: {
             id: number;
@@ -785,6 +1009,113 @@ export interface components {
                 [key: string]: string[];
             };
         };
+        EvaluatedPrompt: {
+            id: number;
+            messages: components["schemas"]["Message"][];
+            documents: components["schemas"]["Document"][];
+        };
+        /** @description A page of AnswerRow. */
+        EvaluationAnswerPage: {
+            results: components["schemas"]["AnswerRow"][];
+            next: string | null;
+        };
+        EvaluationDetail: {
+            number: number;
+            state: components["schemas"]["EvaluationStateEnum"];
+            message: string;
+            candidate: number;
+            /** @description Null: the base itself. */
+            incumbent: number | null;
+            judge: number | null;
+            snapshot: number;
+            base: string;
+            /** @description How many each side answers; 0: not known yet. */
+            prompts: number;
+            /** @description Answers of both sides so far. */
+            answered: number;
+            /** @description Answers that have a reward. */
+            judged: number;
+            win_rate: components["schemas"]["WinRateShape"] | null;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+            settings: components["schemas"]["EvaluationSettingsShape"];
+            report: components["schemas"]["ReportShape"] | null;
+            /** @description By the gate of the project's loop policy. */
+            verdicts: components["schemas"]["VerdictShape"][];
+        };
+        /** @description A page of EvaluationRow. */
+        EvaluationPage: {
+            results: components["schemas"]["EvaluationRow"][];
+            next: string | null;
+        };
+        EvaluationRow: {
+            number: number;
+            state: components["schemas"]["EvaluationStateEnum"];
+            message: string;
+            candidate: number;
+            /** @description Null: the base itself. */
+            incumbent: number | null;
+            judge: number | null;
+            snapshot: number;
+            base: string;
+            /** @description How many each side answers; 0: not known yet. */
+            prompts: number;
+            /** @description Answers of both sides so far. */
+            answered: number;
+            /** @description Answers that have a reward. */
+            judged: number;
+            win_rate: components["schemas"]["WinRateShape"] | null;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+        };
+        EvaluationSettingsShape: {
+            /** @default 64 */
+            prompts: number;
+            /**
+             * Format: double
+             * @default 0.7
+             */
+            temperature: number;
+            /**
+             * Format: double
+             * @default 0.95
+             */
+            top_p: number;
+            /** @default 128 */
+            max_tokens: number;
+        };
+        EvaluationSettingsShapeRequest: {
+            /** @default 64 */
+            prompts: number;
+            /**
+             * Format: double
+             * @default 0.7
+             */
+            temperature: number;
+            /**
+             * Format: double
+             * @default 0.95
+             */
+            top_p: number;
+            /** @default 128 */
+            max_tokens: number;
+        };
+        /**
+         * @description * `queued` - waiting
+         *     * `answering` - answers are being written
+         *     * `judging` - answers are being judged
+         *     * `ready` - ready
+         *     * `failed` - failed
+         *     * `canceled` - canceled
+         * @enum {string}
+         */
+        EvaluationStateEnum: "queued" | "answering" | "judging" | "ready" | "failed" | "canceled";
         /**
          * @description * `harmful` - harmful
          *     * `personal_data` - personal data
@@ -800,6 +1131,24 @@ export interface components {
             /** @default  */
             note: string;
         };
+        ForgettingValue: {
+            /** Format: double */
+            value: number;
+            /** Format: double */
+            low: number | null;
+            /** Format: double */
+            high: number | null;
+            /** Format: double */
+            count: number;
+            clusters: number;
+            method: string | null;
+            /**
+             * Format: double
+             * @description Perplexity over the base's.
+             */
+            ratio: number | null;
+            on: components["schemas"]["OnEnum"];
+        };
         /**
          * @description * `jsonl` - jsonl
          *     * `csv` - csv
@@ -810,6 +1159,8 @@ export interface components {
             tasks: number;
             ready: number;
             failed: number;
+            /** @description Written by what the project's model was before. */
+            stale: number;
             completions: number;
             completions_total: number;
             tokens: number;
@@ -853,6 +1204,10 @@ export interface components {
          * @enum {string}
          */
         InferenceStateEnum: "ready" | "loading" | "down" | "failing";
+        JudgeShape: {
+            adapter: number;
+            accuracy: components["schemas"]["MeasuredValue"] | null;
+        };
         Judging: {
             k_default: number;
             ties_allowed: boolean;
@@ -869,6 +1224,26 @@ export interface components {
             claimed: number;
             per_hour: number;
             eta_s: number | null;
+        };
+        LengthShape: {
+            /** Format: double */
+            candidate: number;
+            /** Format: double */
+            incumbent: number;
+            /** Format: double */
+            ratio: number | null;
+        };
+        MeasuredValue: {
+            /** Format: double */
+            value: number;
+            /** Format: double */
+            low: number | null;
+            /** Format: double */
+            high: number | null;
+            /** Format: double */
+            count: number;
+            clusters: number;
+            method: string | null;
         };
         Member: {
             id: number;
@@ -898,6 +1273,15 @@ export interface components {
          * @enum {string}
          */
         ModelKindEnum: "base" | "adapter";
+        NewEvaluationRequest: {
+            /** @description An adapter's number. */
+            candidate: number;
+            /** @description Null: the base itself. Absent: the project's model as it is now. */
+            incumbent?: number | null;
+            /** @description A reward adapter. Null: no win rate. Absent: the one that fits best. */
+            judge?: number | null;
+            settings?: components["schemas"]["EvaluationSettingsShapeRequest"];
+        };
         NewMemberRequest: {
             username: string;
             role: components["schemas"]["RoleEnum"];
@@ -930,6 +1314,19 @@ export interface components {
         };
         /** @enum {unknown} */
         NullEnum: null;
+        /**
+         * @description * `general_text` - general_text
+         *     * `demonstrations` - demonstrations
+         * @enum {string}
+         */
+        OnEnum: "general_text" | "demonstrations";
+        /**
+         * @description * `win` - win
+         *     * `tie` - tie
+         *     * `loss` - loss
+         * @enum {string}
+         */
+        OutcomeEnum: "win" | "tie" | "loss";
         PatchedMemberRoleRequest: {
             role?: components["schemas"]["RoleEnum"];
         };
@@ -972,6 +1369,20 @@ export interface components {
         Projects: {
             results: components["schemas"]["ProjectRow"][];
         };
+        /**
+         * @description * `promote` - promoted
+         *     * `roll_back` - rolled back
+         * @enum {string}
+         */
+        PromotionKindEnum: "promote" | "roll_back";
+        /**
+         * @description * `queued` - waiting for the swap
+         *     * `swapping` - being swapped in
+         *     * `done` - done
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        PromotionStateEnum: "queued" | "swapping" | "done" | "failed";
         PromptChoiceRequest: {
             tag?: string | null;
             search?: string;
@@ -1124,6 +1535,8 @@ export interface components {
             url: string;
             state: string;
             message: string;
+            /** @description For adapters; null: the server has not said. */
+            places: number | null;
             /** Format: date-time */
             checked_at: string | null;
             served: components["schemas"]["ServedName"][];
@@ -1132,6 +1545,34 @@ export interface components {
             name: string;
             state: string;
             message: string;
+        };
+        ReportShape: {
+            /** @description The engine's evaluation.json of the candidate's run. */
+            measured: {
+                [key: string]: unknown;
+            } | null;
+            win_rate: components["schemas"]["WinRateShape"] | null;
+            judge: components["schemas"]["JudgeShape"] | null;
+            /** @description Mean tokens of an answer. */
+            length: components["schemas"]["LengthShape"] | null;
+            /** @description Mean rewards by the judge. */
+            rewards: components["schemas"]["BothSides"] | null;
+            /** @description Share of answers that were cut off. */
+            cut_off: components["schemas"]["BothSides"] | null;
+            accuracy: components["schemas"]["MeasuredValue"] | null;
+            /** @description Nats a token. */
+            kl: components["schemas"]["MeasuredValue"] | null;
+            /** @description Nats a token. */
+            forgetting: components["schemas"]["ForgettingValue"] | null;
+            /** @description Answered by both sides. */
+            prompts: number;
+            /** @description Prompts that a model could not answer. */
+            left_out: number;
+            notes: string[];
+            /** @description Why a part is null, by its name. */
+            missing: {
+                [key: string]: string;
+            };
         };
         Response_: {
             label: string;
@@ -1228,7 +1669,13 @@ export interface components {
             labeling: components["schemas"]["Labeling"];
         };
         RoundSourceShape: {
+            /** @description What it is now, if it follows. */
             served_model: number;
+            /**
+             * @description Whatever the project's model is, also when that changes.
+             * @default false
+             */
+            follows: boolean;
             /** @default 1 */
             weight: number;
             /**
@@ -1286,6 +1733,15 @@ export interface components {
             selftest: components["schemas"]["SelftestEnum"];
             detail: string;
         };
+        /**
+         * @description * `stored` - Stored
+         *     * `loading` - Loading
+         *     * `serving` - Serving
+         *     * `retired` - Retired
+         *     * `unloaded` - Unloaded
+         * @enum {string}
+         */
+        ServingStateEnum: "stored" | "loading" | "serving" | "retired" | "unloaded";
         SessionShape: {
             user: components["schemas"]["SessionUser"] | null;
             csrf_token: string;
@@ -1299,6 +1755,16 @@ export interface components {
         ShownPrompt: {
             messages: components["schemas"]["Message"][];
             documents: components["schemas"]["Document"][];
+        };
+        SideAnswer: {
+            text: string;
+            tokens: number;
+            /** @description stop, length, or refused: `text` then says why there is no answer. */
+            finish_reason: string;
+            /** @description Of the adapter that answered; empty: the base. */
+            adapter_hash: string;
+            /** Format: double */
+            reward: number | null;
         };
         SideCounts: {
             prompts: number;
@@ -1435,7 +1901,13 @@ export interface components {
          */
         SnapshotStateEnum: "queued" | "building" | "ready" | "failed" | "canceled";
         SourceSpecRequest: {
-            served_model: number;
+            /** @description Unless it follows. */
+            served_model?: number;
+            /**
+             * @description Whatever the project's model is, also when that changes.
+             * @default false
+             */
+            follows: boolean;
             /** @default 1 */
             weight: number;
             /**
@@ -1508,12 +1980,34 @@ export interface components {
         UndoneShape: {
             claim: components["schemas"]["ClaimShape"];
         };
+        VerdictShape: {
+            name: string;
+            passed: boolean;
+            text: string;
+            /** Format: double */
+            value: number | null;
+            /** Format: double */
+            bound: number;
+        };
         /**
          * @description * `ranking` - ranking
          *     * `task` - task
          * @enum {string}
          */
         WeightEnum: "ranking" | "task";
+        WinRateShape: {
+            /** Format: double */
+            value: number;
+            /** Format: double */
+            low: number;
+            /** Format: double */
+            high: number;
+            wins: number;
+            ties: number;
+            losses: number;
+            prompts: number;
+            method: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1812,6 +2306,97 @@ export interface operations {
             };
         };
     };
+    getAdapters: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdapterPage"];
+                };
+            };
+        };
+    };
+    getAdapter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdapterDetail"];
+                };
+            };
+        };
+    };
+    getAdapterCard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/markdown": string;
+                };
+            };
+        };
+    };
+    getAdapterFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+        };
+    };
     getAudit: {
         parameters: {
             query?: never;
@@ -1881,6 +2466,125 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ComparisonPage"];
+                };
+            };
+        };
+    };
+    getEvaluations: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationPage"];
+                };
+            };
+        };
+    };
+    postEvaluations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEvaluationRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationDetail"];
+                };
+            };
+        };
+    };
+    getEvaluation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationDetail"];
+                };
+            };
+        };
+    };
+    postEvaluationAction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+                step: "cancel" | "retry";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationDetail"];
+                };
+            };
+        };
+    };
+    getEvaluationAnswers: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationAnswerPage"];
                 };
             };
         };

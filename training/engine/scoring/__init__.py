@@ -1,0 +1,1 @@
+"""A reward model scores answers that were written elsewhere, as a process of its own."""

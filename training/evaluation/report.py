@@ -1,0 +1,127 @@
+"""The report of an evaluation: what was measured of the run, and both sides' answers compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from training.evaluation.win_rate import win_rate
+
+Measured = Mapping[str, Any]
+NOT_MEASURED = "the run has no measurements"
+NO_ANSWERS = "no prompt was answered by both sides"
+NO_JUDGE = "no reward model judged the answers; train one (method reward) and evaluate again"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """tokens: with the end token. cut_off: it reached max_tokens. reward: None if not judged."""
+
+    tokens: int
+    cut_off: bool
+    reward: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """adapter: its number. accuracy: the estimate in its run's measurements, if there is one."""
+
+    adapter: int
+    accuracy: Mapping[str, Any] | None
+
+
+Answers = Sequence[tuple[Answer, Answer]]
+
+
+def make_report(
+    measured: Measured | None,
+    answers: Answers,
+    judge: Judge | None,
+    *,
+    left_out: int = 0,
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """As JSON. `missing` says of each part that is null why.
+
+    measured: the run's evaluation.json. answers: of each prompt the candidate's and the
+    incumbent's. left_out: prompts that a model could not answer. notes: what a reader should know.
+    """
+    judged = [
+        (candidate.reward, incumbent.reward)
+        for candidate, incumbent in answers
+        if candidate.reward is not None and incumbent.reward is not None
+    ]
+    found = win_rate(judged)
+    parts: dict[str, Any] = {
+        "win_rate": asdict(found) if found else None,
+        "judge": asdict(judge) if judge else None,
+        "length": _length(answers),
+        "rewards": _means(judged) if judged else None,
+        "cut_off": _means([(float(a.cut_off), float(b.cut_off)) for a, b in answers]),
+        **_lifted(measured or {}),
+    }
+    return {
+        "measured": measured,
+        **parts,
+        "prompts": len(answers),
+        "left_out": left_out,
+        "notes": list(notes),
+        "missing": _missing(parts, measured, answers, judge),
+    }
+
+
+def _means(pairs: Sequence[tuple[float, float]]) -> dict[str, float] | None:
+    if not pairs:
+        return None
+    candidate, incumbent = zip(*pairs, strict=True)
+    return {
+        "candidate": sum(candidate) / len(pairs),
+        "incumbent": sum(incumbent) / len(pairs),
+    }
+
+
+def _length(answers: Answers) -> dict[str, float | None] | None:
+    """Mean tokens of an answer, and the candidate's mean over the incumbent's."""
+    means = _means([(float(a.tokens), float(b.tokens)) for a, b in answers])
+    if means is None:
+        return None
+    return {
+        **means,
+        "ratio": means["candidate"] / means["incumbent"] if means["incumbent"] else None,
+    }
+
+
+def _lifted(measured: Measured) -> dict[str, Any]:
+    """What gates look at. Forgetting and KL are in nats a token."""
+    return {
+        "accuracy": measured.get("accuracy"),
+        "kl": (measured.get("kl") or {}).get("per_token"),
+        "forgetting": _forgetting(measured),
+    }
+
+
+def _forgetting(measured: Measured) -> dict[str, Any] | None:
+    """On general text; where that was not measured, on held-out demonstrations."""
+    for source in ("general_text", "demonstrations"):
+        if found := measured.get(source):
+            return {**found["difference"], "ratio": found["ratio"], "on": source}
+    return None
+
+
+_MEASURED_AS = {"accuracy": "accuracy", "kl": "kl", "forgetting": "general_text"}
+
+
+def _missing(
+    parts: Mapping[str, Any], measured: Measured | None, answers: Answers, judge: Judge | None
+) -> dict[str, str]:
+    reasons = {}
+    for name, part in parts.items():
+        if part is not None:
+            continue
+        if name in _MEASURED_AS:
+            said = (measured or {}).get("missing", {})
+            reasons[name] = said.get(_MEASURED_AS[name], NOT_MEASURED)
+        elif name == "judge" or (name in ("win_rate", "rewards") and judge is None):
+            reasons[name] = NO_JUDGE
+        else:
+            reasons[name] = NO_ANSWERS
+    return reasons

@@ -1,0 +1,142 @@
+"""Trained adapters as people see them."""
+
+from typing import Any
+
+from django.core.files.base import File
+from django.core.files.storage import storages
+from django.db.models import QuerySet
+
+from annotate.errors import Conflict, NotFound
+from inference.adapter_files import CARD, CONFIG, REWARD_HEAD, WEIGHTS
+from inference.models import Adapter as ServedAdapter
+from training.evaluation.card import Data, Evaluated, Facts, card
+from training.models import Evaluation, EvaluationState, Promotion, PromotionState, TrainedAdapter
+
+
+def of_project(project_id: int) -> QuerySet[TrainedAdapter]:
+    """A project's adapters."""
+    found = TrainedAdapter.objects.filter(project_id=project_id)
+    return found.select_related("project", "run__snapshot", "run__parent", "run__judge")
+
+
+def one(project_id: int, number: int) -> TrainedAdapter:
+    """Raises NotFound."""
+    adapter = of_project(project_id).filter(number=number).first()
+    if adapter is None:
+        raise NotFound
+    return adapter
+
+
+def current(project_id: int) -> TrainedAdapter | None:
+    """What the project's model means: the last promotion that is done; None: the base."""
+    done = Promotion.objects.filter(project_id=project_id, state=PromotionState.DONE)
+    last = done.select_related("adapter").order_by("-number").first()
+    return last.adapter if last else None
+
+
+def row(adapter: TrainedAdapter, current_id: int | None) -> dict[str, Any]:
+    """What a list shows of it. current_id: of the adapter that the project's model means."""
+    run = adapter.run
+    accuracy = (run.measured or {}).get("accuracy")
+    return {
+        "number": adapter.number,
+        "run": run.number,
+        "snapshot": run.snapshot.number,
+        "method": run.method,
+        "base": adapter.base,
+        "parent": run.parent.number if run.parent else None,
+        "judge": run.judge.number if run.judge else None,
+        "content_hash": adapter.content_hash,
+        "bytes": adapter.bytes,
+        "current": adapter.pk == current_id,
+        "accuracy": accuracy,
+        "created_at": adapter.created_at,
+    }
+
+
+def detail(adapter: TrainedAdapter) -> dict[str, Any]:
+    """Everything about it but the content of its files."""
+    current_adapter = current(adapter.project_id)
+    served = ServedAdapter.objects.select_related("served_model").filter(
+        content_hash=adapter.content_hash
+    )
+    as_served = served.first()
+    return {
+        **row(adapter, current_adapter.pk if current_adapter else None),
+        "served_as": str(as_served) if as_served else None,
+        "serving_state": as_served.state if as_served else None,
+        "files": files(adapter),
+        "evaluations": [
+            {
+                "number": one.number,
+                "state": one.state,
+                "incumbent": one.incumbent.number if one.incumbent else None,
+                "win_rate": (one.report or {}).get("win_rate"),
+                "created_at": one.created_at,
+            }
+            for one in _evaluations(adapter)[:20]
+        ],
+        "promotions": [
+            {
+                "number": one.number,
+                "kind": one.kind,
+                "state": one.state,
+                "created_at": one.created_at,
+            }
+            for one in Promotion.objects.filter(adapter=adapter)[:20]
+        ],
+    }
+
+
+def files(adapter: TrainedAdapter) -> list[str]:
+    """The names of its files in the storage."""
+    return [CARD, CONFIG, WEIGHTS, *([REWARD_HEAD] if adapter.scores else [])]
+
+
+def opened(adapter: TrainedAdapter, name: str) -> File[bytes]:
+    """One of its files. Raises NotFound for another name, Conflict when the storage lost it."""
+    if name not in files(adapter):
+        raise NotFound
+    try:
+        return storages["adapters"].open(f"{adapter.content_hash}/{name}")
+    except FileNotFoundError:
+        raise Conflict(
+            "The file is not in the storage any more. Train the adapter again from its run."
+        ) from None
+
+
+def card_text(adapter: TrainedAdapter) -> str:
+    """The adapter card, as Markdown, with what is known of it now."""
+    run = adapter.run
+    snapshot = run.snapshot
+    return card(
+        Facts(
+            project=adapter.project.slug,
+            number=adapter.number,
+            base=adapter.base,
+            method=run.method,
+            content_hash=adapter.content_hash,
+            run=run.number,
+            spec=run.spec,
+            data=Data(
+                snapshot.number, snapshot.content_hash, (snapshot.manifest or {}).get("counts", {})
+            ),
+            made=run.made or {},
+            measured=run.measured or {},
+            parent=f"adapter {run.parent.number}" if run.parent else "",
+            judge=f"adapter {run.judge.number}" if run.judge else "",
+            evaluations=[
+                Evaluated(one.number, incumbent_in_words(one), one.report or {})
+                for one in _evaluations(adapter).filter(state=EvaluationState.READY)[:20]
+            ],
+        )
+    )
+
+
+def incumbent_in_words(evaluation: Evaluation) -> str:
+    incumbent = evaluation.incumbent
+    return f"adapter {incumbent.number}" if incumbent else "the base itself"
+
+
+def _evaluations(adapter: TrainedAdapter) -> QuerySet[Evaluation]:
+    return adapter.evaluations.select_related("incumbent").order_by("-number")
