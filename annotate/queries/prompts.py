@@ -4,19 +4,24 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from annotate.models import Prompt
+from annotate.models import Prompt, Task
 
 
 @dataclass(frozen=True, slots=True)
 class PromptFilter:
-    """tag, search, split: what a prompt must have; sample: how many to draw at most."""
+    """tag, search, split: what a prompt must have; sample: how many to draw at most.
+
+    fresh: never in a round. of_round: in the round of this number.
+    """
 
     tag: str | None = None
     search: str = ""
     split: str | None = None
     sample: int | None = None
+    fresh: bool = False
+    of_round: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -33,4 +38,9 @@ def matching(project_id: int, chosen: PromptFilter) -> QuerySet[Prompt]:
         prompts = prompts.filter(
             search=SearchQuery(chosen.search[:200], config="simple", search_type="websearch")
         )
+    asked = Task.objects.filter(prompt=OuterRef("pk"))
+    if chosen.fresh:
+        prompts = prompts.filter(~Exists(asked))
+    if chosen.of_round is not None:
+        prompts = prompts.filter(Exists(asked.filter(round__number=chosen.of_round)))
     return prompts

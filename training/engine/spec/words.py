@@ -15,23 +15,31 @@ Path = tuple[str | int, ...]
 
 def in_words(problem: ValidationError) -> str:
     """One line for each field that is wrong."""
-    return "\n".join(_line(error) for error in problem.errors(include_url=False))
+    found = problems(problem, RunSpec)
+    return "\n".join(f"{field}: {what}" if field else what for field, what in found)
 
 
-def _line(error: ErrorDetails) -> str:
+def problems(problem: ValidationError, root: type[BaseModel]) -> list[tuple[str, str]]:
+    """Each field that is wrong, as data.rankings[0] ("": the whole), and what is wrong with it.
+
+    root: the model that was to be read.
+    """
+    errors = problem.errors(include_url=False)
+    return [(_dotted(error["loc"]), _what(error, root)) for error in errors]
+
+
+def _what(error: ErrorDetails, root: type[BaseModel]) -> str:
     path = error["loc"]
     kind = error["type"]
     if kind == "extra_forbidden":
-        what = _unknown(path)
-    elif kind == "value_error":
-        what = str(error["ctx"]["error"])
-    elif kind == "missing":
-        what = "is missing; " + (_described(path) or "it has no default")
-    else:
-        words = _WORDS.get(kind)
-        allowed = words(error.get("ctx", {})) if words else _lowered(error["msg"])
-        what = f"{_shown(error['input'])} is not allowed; {allowed}"
-    return f"{_dotted(path)}: {what}" if path else what
+        return _unknown(path, root)
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    if kind == "missing":
+        return "is missing; " + (_described(path, root) or "it has no default")
+    words = _WORDS.get(kind)
+    allowed = words(error.get("ctx", {})) if words else _lowered(error["msg"])
+    return f"{_shown(error['input'])} is not allowed; {allowed}"
 
 
 def _dotted(path: Path) -> str:
@@ -77,29 +85,29 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-def _unknown(path: Path) -> str:
+def _unknown(path: Path, root: type[BaseModel]) -> str:
     """The field is not known: the nearest one beside it, or one of this name elsewhere."""
     name = str(path[-1])
-    section = _model_at(path[:-1])
+    section = _model_at(path[:-1], root)
     if section is None:
         return "there is no such field"
     beside = difflib.get_close_matches(name, section.model_fields, n=1)
     if beside:
         return f"there is no such field; did you mean {_dotted((*path[:-1], beside[0]))}?"
-    elsewhere = [_dotted(found) for found in _paths(RunSpec) if found[-1] == name]
+    elsewhere = [_dotted(found) for found in _paths(root) if found[-1] == name]
     if elsewhere:
         return f"there is no such field here; did you mean {' or '.join(elsewhere)}?"
     return f"there is no such field; there are {', '.join(section.model_fields)}"
 
 
-def _described(path: Path) -> str:
-    section = _model_at(path[:-1])
+def _described(path: Path, root: type[BaseModel]) -> str:
+    section = _model_at(path[:-1], root)
     field = section.model_fields.get(str(path[-1])) if section else None
     return _lowered(field.description or "").rstrip(".") if field else ""
 
 
-def _model_at(path: Path) -> type[BaseModel] | None:
-    model: type[BaseModel] | None = RunSpec
+def _model_at(path: Path, root: type[BaseModel]) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = root
     for part in path:
         field = model.model_fields.get(str(part)) if model else None
         model = _model_of(field.annotation) if field else None
