@@ -130,6 +130,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10.0},
     },
+    "advance-promotions": {
+        "task": "training.advance_promotions",
+        "schedule": 5.0,
+        "options": {"expires": 5.0},
+    },
 }
 
 STORAGES = {
@@ -147,7 +152,7 @@ INFERENCE_API_KEY = ENV.inference_api_key
 INFERENCE_CONCURRENCY = ENV.inference_concurrency
 INFERENCE_MODEL = ENV.model
 # Replicas read it under the same path.
-INFERENCE_ADAPTER_FOLDER = ENV.var_dir / "models" / "adapters"
+INFERENCE_ADAPTER_FOLDER = ENV.var_dir / "served"
 GENERATION_AHEAD = ENV.generation_ahead
 
 # --- web ------------------------------------------------------------------------------------
@@ -221,11 +226,19 @@ SPECTACULAR_SETTINGS = {
         "EvaluationStateEnum": "training.models.EvaluationState",
         "PromotionKindEnum": "training.models.PromotionKind",
         "PromotionStateEnum": "training.models.PromotionState",
+        "LoopStepStateEnum": "training.models.StepState",
+        "LoopStageEnum": "training.models.Stage",
+        "WhenPassedEnum": ["automatic", "ask"],
+        "PromotionStateEnum": "training.models.PromotionState",
+        "PromotionKindEnum": "training.models.PromotionKind",
+        "StaleEnum": "annotate.models.Stale",
         "RoleEnum": "annotate.models.Role",
         "SplitEnum": "annotate.models.Split",
         "RationaleEnum": "annotate.models.Rationale",
         "FlagKindEnum": "annotate.models.FlagKind",
         "ModelKindEnum": ["base", "adapter"],
+        "RoundModelKindEnum": ["current", "base", "adapter"],
+        "SelftestEnum": ["pending", "passed", "failed"],
         "InferenceStateEnum": ["ready", "loading", "down", "failing"],
         "ExportKindEnum": ["jsonl", "parquet"],
         "MessageRoleEnum": ["system", "user", "assistant"],

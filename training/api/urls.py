@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from training.api import adapters, evaluations, snapshots
+from training.api import adapters, evaluations, loop, promotions, snapshots
 
 _ADAPTER = "projects/<slug:slug>/adapters/<int:number>"
 _EVALUATION = "projects/<slug:slug>/evaluations/<int:number>"
@@ -22,4 +22,11 @@ urlpatterns = [
     path(_EVALUATION, evaluations.EvaluationView.as_view()),
     path(f"{_EVALUATION}/answers", evaluations.EvaluationAnswersView.as_view()),
     path(f"{_EVALUATION}/<str:step>", evaluations.EvaluationActionView.as_view()),
+    path("projects/<slug:slug>/loop", loop.LoopView.as_view()),
+    path("projects/<slug:slug>/loop/steps", loop.LoopStepsView.as_view()),
+    path("projects/<slug:slug>/loop/steps/<int:number>", loop.LoopStepView.as_view()),
+    path("projects/<slug:slug>/loop/<str:action>", loop.LoopActionView.as_view()),
+    path("projects/<slug:slug>/promotions", promotions.PromotionsView.as_view()),
+    path("projects/<slug:slug>/promotions/roll-back", promotions.RollBackView.as_view()),
+    path("projects/<slug:slug>/serving", promotions.ServingView.as_view()),
 ]

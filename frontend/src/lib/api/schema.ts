@@ -381,6 +381,84 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{slug}/loop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The project's loop policy (the defaults before one is saved) and when it turns next. */
+        get: operations["getLoop"];
+        /**
+         * @description Save the policy. A step that is under way keeps the settings that it began with.
+         *
+         *     What is wrong is named by its path in the body, as settings.gate.max_kl.
+         */
+        put: operations["putLoop"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/loop/{action}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * @description Begin a step by hand (one at a time), or pause, resume, cancel, retry the last one.
+         *
+         *     approve, reject: what becomes of its candidate when it `asks`. A second click changes
+         *     nothing.
+         */
+        post: operations["postLoopAction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/loop/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The loop's steps, newest first. */
+        get: operations["getLoopSteps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/loop/steps/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One step: its timeline, what it waits for, what it made. */
+        get: operations["getLoopStep"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{slug}/members": {
         parameters: {
             query?: never;
@@ -428,6 +506,41 @@ export interface paths {
         get: operations["getModels"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/promotions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the project's model was, newest first. */
+        get: operations["getPromotions"];
+        put?: never;
+        /** @description Let the project's model be this adapter; a job swaps it in without a restart. */
+        post: operations["postPromotions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/promotions/roll-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Let the project's model be what it was before. */
+        post: operations["postRollBack"];
         delete?: never;
         options?: never;
         head?: never;
@@ -565,6 +678,23 @@ export interface paths {
         put?: never;
         /** @description What a round would take, before it exists. */
         post: operations["postEstimate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/serving": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the project's model is now, and what each replica serves. */
+        get: operations["getServing"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -898,19 +1028,12 @@ export interface components {
         AvailableModel: {
             id: number;
             name: string;
-            kind: components["schemas"]["AvailableModelKindEnum"];
+            kind: components["schemas"]["RoundModelKindEnum"];
             /** @description Of the kind `current`: the name that the project's model is now. */
             means: string;
             available: boolean;
             message: string;
         };
-        /**
-         * @description * `current` - current
-         *     * `base` - base
-         *     * `adapter` - adapter
-         * @enum {string}
-         */
-        AvailableModelKindEnum: "current" | "base" | "adapter";
         AvailableModels: {
             results: components["schemas"]["AvailableModel"][];
         };
@@ -1233,6 +1356,331 @@ export interface components {
             /** Format: double */
             ratio: number | null;
         };
+        LoopComparing: {
+            wins: number;
+            ties: number;
+            losses: number;
+            rankings: number;
+            limit: number;
+            /**
+             * Format: double
+             * @description A tie is half a win.
+             */
+            win_rate: number | null;
+            /** Format: double */
+            min_win_rate: number;
+            /**
+             * Format: double
+             * @description 95%, of the share of decided rankings that it wins.
+             */
+            low: number;
+            /** Format: double */
+            high: number;
+            method: string;
+            /** @description Null: not decided yet. */
+            passed: boolean | null;
+            text: string;
+        };
+        LoopEvaluation: {
+            prompts: number;
+            /** Format: double */
+            temperature: number;
+            /** Format: double */
+            top_p: number;
+            max_tokens: number;
+        };
+        LoopEvaluationRequest: {
+            prompts: number;
+            /** Format: double */
+            temperature: number;
+            /** Format: double */
+            top_p: number;
+            max_tokens: number;
+        };
+        LoopEventShape: {
+            position: number;
+            stage: components["schemas"]["LoopStageEnum"];
+            text: string;
+            /** Format: date-time */
+            at: string;
+        };
+        LoopGate: {
+            /** Format: double */
+            min_win_rate: number | null;
+            /** Format: double */
+            min_win_rate_low: number | null;
+            /** Format: double */
+            min_accuracy: number | null;
+            /** Format: double */
+            max_kl: number | null;
+            /** Format: double */
+            max_forgetting: number | null;
+            /** Format: double */
+            max_length_ratio: number | null;
+        };
+        LoopGateRequest: {
+            /** Format: double */
+            min_win_rate: number | null;
+            /** Format: double */
+            min_win_rate_low: number | null;
+            /** Format: double */
+            min_accuracy: number | null;
+            /** Format: double */
+            max_kl: number | null;
+            /** Format: double */
+            max_forgetting: number | null;
+            /** Format: double */
+            max_length_ratio: number | null;
+        };
+        LoopHumans: {
+            rankings: number;
+            /** Format: double */
+            min_win_rate: number;
+        };
+        LoopHumansRequest: {
+            rankings: number;
+            /** Format: double */
+            min_win_rate: number;
+        };
+        LoopJudge: {
+            train: boolean;
+            preset: string;
+            values: {
+                [key: string]: unknown;
+            };
+        };
+        LoopJudgeRequest: {
+            train: boolean;
+            preset: string;
+            values: {
+                [key: string]: unknown;
+            };
+        };
+        LoopNext: {
+            /** @description New ones since the last step's snapshot. */
+            comparisons: number;
+            /** @description Null: not a trigger. */
+            needed: number | null;
+            /** Format: date-time */
+            due_at: string | null;
+            text: string;
+        };
+        LoopNextRound: {
+            prompts: components["schemas"]["PromptsEnum"];
+            sample: number | null;
+            k: number;
+            overlap: number;
+            /** Format: double */
+            temperature: number;
+            /** Format: double */
+            top_p: number;
+            max_tokens: number;
+        };
+        LoopNextRoundRequest: {
+            prompts: components["schemas"]["PromptsEnum"];
+            sample: number | null;
+            k: number;
+            overlap: number;
+            /** Format: double */
+            temperature: number;
+            /** Format: double */
+            top_p: number;
+            max_tokens: number;
+        };
+        LoopOverview: {
+            settings: components["schemas"]["LoopSettingsShape"];
+            active: boolean;
+            /** @description For whom it acts; null: not saved. */
+            owner: string | null;
+            /** Format: date-time */
+            changed_at: string | null;
+            /** @description Why the saved settings cannot be read any more. */
+            problem: string;
+            next: components["schemas"]["LoopNext"];
+            /** @description The unfinished one, or else the last. */
+            step: components["schemas"]["LoopStepRow"] | null;
+        };
+        LoopPolicyBodyRequest: {
+            /** @description The whole; what is left out has its default. */
+            settings: components["schemas"]["LoopSettingsShapeRequest"];
+            /** @default false */
+            active: boolean;
+        };
+        LoopRun: {
+            method: components["schemas"]["MethodEnum"];
+            preset: string;
+            values: {
+                [key: string]: unknown;
+            };
+            start_from: components["schemas"]["StartFromEnum"];
+        };
+        LoopRunRequest: {
+            method: components["schemas"]["MethodEnum"];
+            preset: string;
+            values: {
+                [key: string]: unknown;
+            };
+            start_from: components["schemas"]["StartFromEnum"];
+        };
+        LoopSettingsShape: {
+            trigger: components["schemas"]["LoopTrigger"];
+            snapshot: components["schemas"]["LoopSnapshot"];
+            run: components["schemas"]["LoopRun"];
+            judge: components["schemas"]["LoopJudge"];
+            evaluation: components["schemas"]["LoopEvaluation"];
+            gate: components["schemas"]["LoopGate"];
+            promotion: components["schemas"]["WhenPassedEnum"];
+            humans: components["schemas"]["LoopHumans"] | null;
+            stale: components["schemas"]["StaleEnum"];
+            next_round: components["schemas"]["LoopNextRound"] | null;
+        };
+        LoopSettingsShapeRequest: {
+            trigger: components["schemas"]["LoopTriggerRequest"];
+            snapshot: components["schemas"]["LoopSnapshotRequest"];
+            run: components["schemas"]["LoopRunRequest"];
+            judge: components["schemas"]["LoopJudgeRequest"];
+            evaluation: components["schemas"]["LoopEvaluationRequest"];
+            gate: components["schemas"]["LoopGateRequest"];
+            promotion: components["schemas"]["WhenPassedEnum"];
+            humans: components["schemas"]["LoopHumansRequest"] | null;
+            stale: components["schemas"]["StaleEnum"];
+            next_round: components["schemas"]["LoopNextRoundRequest"] | null;
+        };
+        LoopSnapshot: {
+            minimum_overlap: number;
+            flagged: boolean;
+            aggregation: components["schemas"]["AggregationEnum"];
+            weight: components["schemas"]["WeightEnum"];
+        };
+        LoopSnapshotRequest: {
+            minimum_overlap: number;
+            flagged: boolean;
+            aggregation: components["schemas"]["AggregationEnum"];
+            weight: components["schemas"]["WeightEnum"];
+        };
+        /**
+         * @description * `snapshot` - snapshot
+         *     * `judge` - training the judge
+         *     * `train` - training
+         *     * `evaluate` - evaluation
+         *     * `humans` - A/B round
+         *     * `gate` - gate
+         *     * `promote` - promotion
+         *     * `round` - next round
+         * @enum {string}
+         */
+        LoopStageEnum: "snapshot" | "judge" | "train" | "evaluate" | "humans" | "gate" | "promote" | "round";
+        LoopStepDetail: {
+            number: number;
+            state: components["schemas"]["LoopStepStateEnum"];
+            stage: components["schemas"]["LoopStageEnum"];
+            cause: string;
+            waiting_for: string;
+            /** @description How it ended. */
+            message: string;
+            /** @description Null: not decided yet. */
+            promoted: boolean | null;
+            /** @description An admin is to approve or reject the candidate. */
+            asks: boolean;
+            snapshot: number | null;
+            judge_run: number | null;
+            /** @description Adapter. */
+            judge: number | null;
+            run: number | null;
+            /** @description Adapter. */
+            candidate: number | null;
+            evaluation: number | null;
+            ab_round: number | null;
+            promotion: number | null;
+            round: number | null;
+            /** @description Null: the policy. */
+            created_by: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+            settings: components["schemas"]["LoopSettingsShape"];
+            /** @description Adapter; null: the base. */
+            incumbent: number | null;
+            events: components["schemas"]["LoopEventShape"][];
+            stages: components["schemas"]["LoopStretch"][];
+            verdicts: components["schemas"]["LoopVerdict"][];
+            ab: components["schemas"]["LoopComparing"] | null;
+        };
+        /** @description A page of LoopStepRow. */
+        LoopStepPage: {
+            results: components["schemas"]["LoopStepRow"][];
+            next: string | null;
+        };
+        LoopStepRow: {
+            number: number;
+            state: components["schemas"]["LoopStepStateEnum"];
+            stage: components["schemas"]["LoopStageEnum"];
+            cause: string;
+            waiting_for: string;
+            /** @description How it ended. */
+            message: string;
+            /** @description Null: not decided yet. */
+            promoted: boolean | null;
+            /** @description An admin is to approve or reject the candidate. */
+            asks: boolean;
+            snapshot: number | null;
+            judge_run: number | null;
+            /** @description Adapter. */
+            judge: number | null;
+            run: number | null;
+            /** @description Adapter. */
+            candidate: number | null;
+            evaluation: number | null;
+            ab_round: number | null;
+            promotion: number | null;
+            round: number | null;
+            /** @description Null: the policy. */
+            created_by: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+        };
+        /**
+         * @description * `running` - running
+         *     * `paused` - paused
+         *     * `done` - done
+         *     * `failed` - failed
+         *     * `canceled` - canceled
+         * @enum {string}
+         */
+        LoopStepStateEnum: "running" | "paused" | "done" | "failed" | "canceled";
+        LoopStretch: {
+            stage: components["schemas"]["LoopStageEnum"];
+            /** Format: date-time */
+            began_at: string;
+            /** Format: date-time */
+            ended_at: string | null;
+            /** Format: double */
+            seconds: number;
+            /** @description What came of it, or what it waits for. */
+            text: string;
+        };
+        LoopTrigger: {
+            comparisons: number | null;
+            /** Format: double */
+            hours: number | null;
+        };
+        LoopTriggerRequest: {
+            comparisons: number | null;
+            /** Format: double */
+            hours: number | null;
+        };
+        LoopVerdict: {
+            name: string;
+            passed: boolean;
+            text: string;
+            /** Format: double */
+            value: number | null;
+            /** Format: double */
+            bound: number;
+        };
         MeasuredValue: {
             /** Format: double */
             value: number;
@@ -1267,6 +1715,16 @@ export interface components {
          * @enum {string}
          */
         MessageRoleEnum: "system" | "user" | "assistant";
+        /**
+         * @description * `sft` - sft
+         *     * `reward` - reward
+         *     * `dpo` - dpo
+         *     * `kto` - kto
+         *     * `rloo` - rloo
+         *     * `grpo` - grpo
+         * @enum {string}
+         */
+        MethodEnum: "sft" | "reward" | "dpo" | "kto" | "rloo" | "grpo";
         /**
          * @description * `base` - base
          *     * `adapter` - adapter
@@ -1375,6 +1833,42 @@ export interface components {
          * @enum {string}
          */
         PromotionKindEnum: "promote" | "roll_back";
+        /** @description A page of PromotionRow. */
+        PromotionPage: {
+            results: components["schemas"]["PromotionRow"][];
+            next: string | null;
+        };
+        PromotionRow: {
+            number: number;
+            kind: components["schemas"]["PromotionKindEnum"];
+            /** @description Null: the base. */
+            adapter: number | null;
+            /** @description Null: the base. */
+            previous: number | null;
+            evaluation: number | null;
+            state: components["schemas"]["PromotionStateEnum"];
+            attempts: number;
+            reason: string;
+            /** @description What it waits for, or why it failed. */
+            message: string;
+            stale: components["schemas"]["StaleEnum"];
+            stale_tasks: number;
+            /** @description Null: the loop. */
+            created_by: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+        };
+        PromotionSpecRequest: {
+            /** @default  */
+            reason: string;
+            /** @default keep */
+            stale: components["schemas"]["StaleEnum"];
+            /** @description Its number; null: the base. */
+            adapter: number | null;
+            evaluation?: number | null;
+        };
         /**
          * @description * `queued` - waiting for the swap
          *     * `swapping` - being swapped in
@@ -1418,6 +1912,12 @@ export interface components {
             /** Format: date-time */
             created_at: string;
         };
+        /**
+         * @description * `same` - same
+         *     * `fresh` - fresh
+         * @enum {string}
+         */
+        PromptsEnum: "same" | "fresh";
         PromptsTextRequest: {
             text: string;
             format: components["schemas"]["FormatEnum"];
@@ -1589,6 +2089,12 @@ export interface components {
          * @enum {string}
          */
         RoleEnum: "owner" | "admin" | "reviewer" | "labeler" | "viewer";
+        RollBackSpecRequest: {
+            /** @default  */
+            reason: string;
+            /** @default keep */
+            stale: components["schemas"]["StaleEnum"];
+        };
         RoundEstimate: {
             prompts: number;
             completions: number;
@@ -1622,6 +2128,13 @@ export interface components {
             skips: number;
             flags: number;
         };
+        /**
+         * @description * `current` - current
+         *     * `base` - base
+         *     * `adapter` - adapter
+         * @enum {string}
+         */
+        RoundModelKindEnum: "current" | "base" | "adapter";
         RoundMonitor: {
             number: number;
             state: components["schemas"]["RoundStateEnum"];
@@ -1727,11 +2240,57 @@ export interface components {
          * @enum {string}
          */
         SelftestEnum: "pending" | "passed" | "failed";
+        ServedHere: {
+            name: string;
+            kind: components["schemas"]["ModelKindEnum"];
+            /** @description Number of the project's adapter, if it is one of the project. */
+            adapter: number | null;
+            /**
+             * @description zero: answers for the base beside adapters.
+             *
+             *     * `base` - base
+             *     * `zero` - zero
+             *     * `current` - current
+             *     * `candidate` - candidate
+             *     * `other` - other
+             */
+            role: components["schemas"]["ServedHereRoleEnum"];
+            selftest: components["schemas"]["SelftestEnum"];
+            detail: string;
+        };
+        /**
+         * @description * `base` - base
+         *     * `zero` - zero
+         *     * `current` - current
+         *     * `candidate` - candidate
+         *     * `other` - other
+         * @enum {string}
+         */
+        ServedHereRoleEnum: "base" | "zero" | "current" | "candidate" | "other";
         ServedName: {
             name: string;
             kind: components["schemas"]["ModelKindEnum"];
             selftest: components["schemas"]["SelftestEnum"];
             detail: string;
+        };
+        ServingReplica: {
+            name: string;
+            state: string;
+            message: string;
+            /** @description For adapters; null: the server has not said. */
+            places: number | null;
+            taken: number;
+            free: number | null;
+            served: components["schemas"]["ServedHere"][];
+        };
+        ServingReport: {
+            alias: string;
+            /** @description Null: the base. */
+            current: number | null;
+            rolls_back_to: components["schemas"]["WayBack"] | null;
+            /** @description The one that is under way. */
+            promotion: components["schemas"]["PromotionRow"] | null;
+            replicas: components["schemas"]["ServingReplica"][];
         };
         /**
          * @description * `stored` - Stored
@@ -1930,6 +2489,19 @@ export interface components {
          */
         SplitEnum: "train" | "held_out";
         /**
+         * @description * `keep` - kept
+         *     * `mark` - marked stale
+         *     * `regenerate` - written anew
+         * @enum {string}
+         */
+        StaleEnum: "keep" | "mark" | "regenerate";
+        /**
+         * @description * `base` - base
+         *     * `current` - current
+         * @enum {string}
+         */
+        StartFromEnum: "base" | "current";
+        /**
          * @description * `ok` - ok
          *     * `degraded` - degraded
          * @enum {string}
@@ -1989,12 +2561,22 @@ export interface components {
             /** Format: double */
             bound: number;
         };
+        WayBack: {
+            /** @description Null: the base. */
+            adapter: number | null;
+        };
         /**
          * @description * `ranking` - ranking
          *     * `task` - task
          * @enum {string}
          */
         WeightEnum: "ranking" | "task";
+        /**
+         * @description * `automatic` - automatic
+         *     * `ask` - ask
+         * @enum {string}
+         */
+        WhenPassedEnum: "automatic" | "ask";
         WinRateShape: {
             /** Format: double */
             value: number;
@@ -2615,6 +3197,120 @@ export interface operations {
             };
         };
     };
+    getLoop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoopOverview"];
+                };
+            };
+        };
+    };
+    putLoop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoopPolicyBodyRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoopOverview"];
+                };
+            };
+        };
+    };
+    postLoopAction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                action: "approve" | "cancel" | "pause" | "reject" | "resume" | "retry" | "step";
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoopStepDetail"];
+                };
+            };
+        };
+    };
+    getLoopSteps: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoopStepPage"];
+                };
+            };
+        };
+    };
+    getLoopStep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoopStepDetail"];
+                };
+            };
+        };
+    };
     getMembers: {
         parameters: {
             query?: never;
@@ -2725,6 +3421,80 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AvailableModels"];
+                };
+            };
+        };
+    };
+    getPromotions: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromotionPage"];
+                };
+            };
+        };
+    };
+    postPromotions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromotionSpecRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromotionRow"];
+                };
+            };
+        };
+    };
+    postRollBack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RollBackSpecRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromotionRow"];
                 };
             };
         };
@@ -2945,6 +3715,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RoundEstimate"];
+                };
+            };
+        };
+    };
+    getServing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServingReport"];
                 };
             };
         };

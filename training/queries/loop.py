@@ -1,0 +1,253 @@
+"""The loop of a project as people see it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import Max, QuerySet
+from django.utils import timezone
+
+from annotate.errors import NotFound
+from annotate.models import Comparison, Split
+from annotate.queries.access import MANAGE
+from training.evaluation import gate
+from training.loop.policy import LoopSettings, PolicyError, read
+from training.loop.turns import NextTurn, Past, next_turn
+from training.models import LoopEvent, LoopPolicy, LoopStep, Snapshot, SnapshotState, Stage
+from training.models.loop import UNFINISHED_STEPS, StepState
+from training.queries import ab
+
+LOST_OWNER = (
+    "{owner}, for whom the loop acted, does not administer this project any more: it turns by hand "
+    "only. Save the policy to act for it yourself."
+)
+
+
+def policy_of(project_id: int) -> LoopPolicy | None:
+    """None before one was saved."""
+    return LoopPolicy.objects.filter(project_id=project_id).select_related("owner").first()
+
+
+def of_project(project_id: int) -> QuerySet[LoopStep]:
+    """A project's steps, newest first, with what each made."""
+    return LoopStep.objects.filter(project_id=project_id).select_related(
+        "snapshot",
+        "judge_run__adapter",
+        "run__adapter",
+        "evaluation__incumbent",
+        "ab_round",
+        "promotion",
+        "round",
+        "created_by",
+    )
+
+
+def one(project_id: int, number: int) -> LoopStep:
+    """Raises NotFound."""
+    step = of_project(project_id).filter(number=number).first()
+    if step is None:
+        raise NotFound
+    return step
+
+
+def latest(project_id: int) -> LoopStep | None:
+    """The step that is unfinished, or else the last one; what a person acts on."""
+    return of_project(project_id).first()
+
+
+def to_advance() -> list[int]:
+    """The running steps, oldest first; a project has one at most."""
+    running = LoopStep.objects.filter(state=StepState.RUNNING).order_by("pk")
+    return list(running.values_list("pk", flat=True))
+
+
+def resting() -> list[LoopPolicy]:
+    """Active policies whose project has no unfinished step."""
+    busy = LoopStep.objects.filter(state__in=UNFINISHED_STEPS).values("project_id")
+    active = LoopPolicy.objects.filter(active=True).exclude(project_id__in=busy)
+    return list(active.select_related("owner", "project").order_by("pk"))
+
+
+def owner_manages(policy: LoopPolicy) -> bool:
+    """Whether the one for whom the loop acts may still change the project."""
+    member = policy.owner.memberships.filter(project_id=policy.project_id, role__in=MANAGE)
+    return policy.owner.is_active and (policy.owner.is_superuser or member.exists())
+
+
+def next_of(policy: LoopPolicy, settings: LoopSettings) -> NextTurn:
+    """When the policy's next turn is due; its cause is empty while it is not."""
+    past = _past(policy)
+    now = datetime.now(UTC)
+    found = next_turn(settings.trigger, past, active=policy.active, now=now)
+    if policy.active and not owner_manages(policy):
+        text = LOST_OWNER.format(owner=policy.owner.username)
+        return NextTurn(found.comparisons, found.needed, found.due_at, "", text)
+    return found
+
+
+def _past(policy: LoopPolicy) -> Past:
+    step = LoopStep.objects.filter(project_id=policy.project_id).select_related("snapshot").first()
+    return Past(
+        step=step.number if step else None,
+        since=step.created_at if step else policy.changed_at,
+        fresh=_comparisons_since(policy.project_id, step),
+    )
+
+
+def _comparisons_since(project_id: int, step: LoopStep | None) -> int:
+    """Of current rankings of training prompts, that the step's snapshot does not have.
+
+    A step that has no snapshot counts from its beginning: one that fails early must not begin
+    again and again.
+    """
+    found = Comparison.objects.filter(
+        ranking__project_id=project_id,
+        ranking__current=True,
+        ranking__task__prompt__split=Split.TRAIN,
+    )
+    if step is None:
+        return found.count()
+    last = _last_ranking(step.snapshot)
+    if last is not None:
+        return found.filter(ranking_id__gt=last).count()
+    return found.filter(ranking__created_at__gt=step.created_at).count()
+
+
+def _last_ranking(snapshot: Snapshot | None) -> int | None:
+    if snapshot is None or snapshot.state != SnapshotState.READY:
+        return None
+    last: int | None = snapshot.parts.aggregate(last=Max("ranking_id"))["last"]
+    return last
+
+
+def overview(project_id: int) -> dict[str, Any]:
+    """The policy (the defaults before one was saved), the next turn, the last step."""
+    policy, step = policy_of(project_id), latest(project_id)
+    unsaved = policy or LoopPolicy(
+        project_id=project_id, active=False, settings={}, changed_at=timezone.now()
+    )
+    settings, problem = _readable(unsaved.settings)
+    return {
+        "settings": settings.as_json(),
+        "active": unsaved.active,
+        "owner": policy.owner.username if policy else None,
+        "changed_at": policy.changed_at if policy else None,
+        "problem": problem,
+        "next": _next(unsaved, settings, step),
+        "step": row(step) if step else None,
+    }
+
+
+def _readable(values: dict[str, Any]) -> tuple[LoopSettings, str]:
+    """The settings; the defaults and what is wrong where an older policy cannot be read."""
+    try:
+        return read(values), ""
+    except PolicyError as problem:
+        return LoopSettings(), f"The saved policy does not fit any more: {problem}. Save it again."
+
+
+def _next(policy: LoopPolicy, settings: LoopSettings, step: LoopStep | None) -> dict[str, Any]:
+    turn = next_of(policy, settings)
+    text = turn.text
+    if step is not None and step.state in UNFINISHED_STEPS:
+        text = f"Step {step.number} is under way."
+    elif policy.pk is None:
+        text = "There is no policy yet. Save one to begin."
+    return {
+        "comparisons": turn.comparisons,
+        "needed": turn.needed,
+        "due_at": turn.due_at,
+        "text": text,
+    }
+
+
+def asks(step: LoopStep) -> bool:
+    """Whether it waits for an admin to approve or reject its candidate."""
+    return (
+        step.state == StepState.RUNNING
+        and step.stage == Stage.PROMOTE
+        and step.promotion_id is None
+        and step.settings.get("promotion") == "ask"
+    )
+
+
+def row(step: LoopStep) -> dict[str, Any]:
+    """What a list shows of it; things by their numbers."""
+    return {
+        "number": step.number,
+        "state": step.state,
+        "stage": step.stage,
+        "cause": step.cause,
+        "waiting_for": step.waiting_for,
+        "message": step.message,
+        "promoted": step.promoted,
+        "asks": asks(step),
+        "snapshot": _number(step.snapshot),
+        "judge_run": _number(step.judge_run),
+        "judge": _number(getattr(step.judge_run, "adapter", None)),
+        "run": _number(step.run),
+        "candidate": _number(getattr(step.run, "adapter", None)),
+        "evaluation": _number(step.evaluation),
+        "ab_round": _number(step.ab_round),
+        "promotion": _number(step.promotion),
+        "round": _number(step.round),
+        "created_by": step.created_by.username if step.created_by else None,
+        "created_at": step.created_at,
+        "finished_at": step.finished_at,
+    }
+
+
+def _number(thing: Any) -> int | None:
+    return None if thing is None else int(thing.number)
+
+
+def detail(step: LoopStep) -> dict[str, Any]:
+    """The step with its timeline and the figures of what it made."""
+    events = list(step.events.all())
+    return {
+        **row(step),
+        "settings": step.settings,
+        "incumbent": _number(step.evaluation.incumbent) if step.evaluation else None,
+        "events": [
+            {"position": each.position, "stage": each.stage, "text": each.text, "at": each.at}
+            for each in events
+        ],
+        "stages": _stages(step, events),
+        "verdicts": _verdicts(step),
+        "ab": ab.figures(step.ab_round, step.settings["humans"]) if step.ab_round else None,
+    }
+
+
+def _stages(step: LoopStep, events: Sequence[LoopEvent]) -> list[dict[str, Any]]:
+    """Each stretch of the step in one stage; the last one goes on until the step ends."""
+    found: list[dict[str, Any]] = []
+    began = step.created_at
+    for event in events:
+        if not found or found[-1]["stage"] != event.stage:
+            found.append({"stage": event.stage, "began_at": began})
+        found[-1] |= {"ended_at": event.at, "text": event.text}
+        began = event.at
+    if step.state in UNFINISHED_STEPS:
+        if not found or found[-1]["stage"] != step.stage:
+            found.append({"stage": step.stage, "began_at": began})
+        found[-1] |= {"ended_at": None, "text": step.waiting_for}
+    for each in found:
+        span = (each["ended_at"] or timezone.now()) - each["began_at"]
+        each["seconds"] = round(span.total_seconds(), 1)
+    return found
+
+
+def _verdicts(step: LoopStep) -> list[dict[str, Any]]:
+    if step.evaluation is None or step.evaluation.report is None:
+        return []
+    settings, _ = _readable(step.settings)
+    return [
+        {
+            "name": verdict.name,
+            "passed": verdict.passed,
+            "text": verdict.text,
+            "value": verdict.value,
+            "bound": verdict.bound,
+        }
+        for verdict in gate.check(step.evaluation.report, settings.gate)
+    ]

@@ -1,0 +1,12 @@
+"""The entries of a step's timeline."""
+
+from django.db.models import Max
+
+from training.models import LoopEvent, LoopStep
+
+
+def note(step: LoopStep, text: str) -> None:
+    """Write what happened in the step's stage. The caller holds the step's row."""
+    last = step.events.aggregate(last=Max("position"))["last"]
+    position = 0 if last is None else last + 1
+    LoopEvent.objects.create(step=step, position=position, stage=step.stage, text=text)
