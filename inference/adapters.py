@@ -118,10 +118,17 @@ def drop_alias(*, alias: str) -> None:
 def _check(alias: str, base: str, adapter: Adapter | None) -> None:
     if ServedModel.objects.filter(name=alias).exists():
         raise SwapRefused(f'"{alias}" is a model of its own. Choose another name.', permanent=True)
-    if ModelAlias.objects.filter(name=alias).exclude(base=base).exists():
+    other = ModelAlias.objects.filter(name=alias).exclude(base=base).first()
+    if other is not None and _is_offered(other.base):
         raise SwapRefused(f'"{alias}" stands for models over another base.', permanent=True)
     if adapter is not None and (adapter.base != base or adapter.zero):
         raise SwapRefused(f'{adapter} is no adapter of "{base}".', permanent=True)
+
+
+def _is_offered(base: str) -> bool:
+    """Else another model has taken its place on the servers, and the alias may move to that."""
+    offering = Replica.objects.filter(enabled=True, servings__present=True)
+    return offering.filter(servings__served_model__name=base).exists()
 
 
 def _load_everywhere(adapter: Adapter) -> None:
@@ -193,8 +200,9 @@ def _flip(alias: str, base: str, adapter: Adapter | None) -> ModelAlias:
     if adapter is not None:
         adapter.state, adapter.retired_at = Adapter.State.SERVING, None
         adapter.save(update_fields=["state", "retired_at"])
-    if old != adapter:
-        row.previous, row.current = old, adapter
+    if old != adapter or row.base != base:
+        row.previous, row.current = (old if row.base == base else None), adapter
+        row.base = base
         row.save()
         _retire(old)
     return row

@@ -57,4 +57,5 @@ class SwapRefused(Exception):
 
     def __init__(self, summary: str, *, permanent: bool = False) -> None:
         super().__init__(summary)
+        self.summary = summary
         self.permanent = permanent

@@ -28,6 +28,9 @@ class Replica(models.Model):
     start_id = models.CharField(
         max_length=64, blank=True, help_text="Changes when the server process is another one."
     )
+    places = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="For adapters (--max-loras), once the server has said it."
+    )
     max_model_len = models.PositiveIntegerField(null=True, blank=True)
     chat_template_hash = models.CharField(max_length=64, blank=True)
 

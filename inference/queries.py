@@ -36,6 +36,7 @@ class ServedState(TypedDict):
 
 class ReplicaDetail(ReplicaState):
     url: str
+    places: int | None  # for adapters; None: the server has not said
     checked_at: datetime | None
     served: list[ServedState]
 
@@ -74,6 +75,7 @@ def inference_detail() -> InferenceDetail:
             {
                 "name": replica.name,
                 "url": replica.url,
+                "places": replica.places,
                 "state": replica.state,
                 "message": replica.message,
                 "checked_at": replica.checked_at,
@@ -105,6 +107,23 @@ def available_models() -> list[AvailableModel]:
         if model.pk not in zeros.values()
     ]
     return sorted(rows, key=lambda row: (not row.available, row.kind != "base", row.name))
+
+
+def default_base() -> ServedModel | None:
+    """The base model that is offered now, or else was last; None before one was ever seen."""
+    bases = ServedModel.objects.filter(kind=ServedModel.Kind.BASE)
+    offered = bases.filter(servings__present=True, servings__replica__enabled=True)
+    return offered.order_by("pk").first() or bases.order_by("pk").last()
+
+
+def meaning_of(alias: str) -> ServedModel | None:
+    """The model that the alias means now: a base where it means no adapter, or was never set."""
+    row = ModelAlias.objects.select_related("current__served_model").filter(name=alias).first()
+    if row is None:
+        return default_base()
+    if row.current is not None:
+        return row.current.served_model
+    return ServedModel.objects.filter(name=row.base).first() or default_base()
 
 
 def ready_endpoints() -> list[Endpoint]:

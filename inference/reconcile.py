@@ -19,7 +19,7 @@ from inference.errors import InferenceError, SwapRefused
 from inference.examination import at_work
 from inference.loading import PROBE_EVERY, bring, probe, unload
 from inference.locks import try_lock
-from inference.models import Adapter, ModelAlias, Replica, Serving
+from inference.models import Adapter, ModelAlias, Replica, ServedModel, Serving
 from inference.replicas import Sighting, look_again
 
 log = logging.getLogger(__name__)
@@ -174,18 +174,31 @@ def _give_up(replica: Replica, adapter: Adapter, error: SwapRefused | InferenceE
 
 
 def _leavers(replica: Replica, now: datetime) -> list[Adapter]:
-    return list(
+    """The longest retired, as many as must go for the next one to find a place.
+
+    The others stay, so that going back to one, or promoting one that was evaluated, takes no load
+    and no test. One place more is left empty: see `loading`.
+    """
+    drained = (
         Adapter.objects.filter(
             state=Adapter.State.RETIRED,
             retired_at__lt=now - DRAIN,
             served_model__servings__replica=replica,
             served_model__servings__present=True,
-        ).select_related("served_model")
+        )
+        .select_related("served_model")
+        .order_by("retired_at")
     )
+    if replica.places is None:
+        return list(drained)
+    taken = replica.servings.filter(
+        present=True, served_model__kind=ServedModel.Kind.ADAPTER
+    ).count()
+    return list(drained[: max(0, taken + 2 - replica.places)])
 
 
 def _unload_retired(replica: Replica, sighting: Sighting) -> None:
-    """Those whose requests have ended."""
+    """Those of them whose requests have ended."""
     busy = vitals.adapters_in_progress(sighting.metrics)
     leaving = [a for a in _leavers(replica, timezone.now()) if str(a) not in busy]
     for adapter in leaving:

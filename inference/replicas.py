@@ -156,6 +156,8 @@ def _record_served(replica: Replica, sighting: Sighting) -> None:
     restarted = start_id != replica.start_id
     replica.start_id, replica.awaited_since, replica.misses = start_id, None, 0
     replica.max_model_len = max((c.max_model_len or 0 for c in sighting.cards), default=0) or None
+    said = vitals.adapter_places(sighting.metrics)  # not before its first request
+    replica.places = said if said is not None or restarted else replica.places
     known = {s.served_model.name: s for s in replica.servings.select_related("served_model")}
     present = {name: serving.root for name, serving in known.items() if serving.present}
     offered = {card.name: card.root for card in sighting.cards}

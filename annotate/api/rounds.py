@@ -1,7 +1,6 @@
 """Rounds: estimate, create, trigger, watch, pause, end."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -16,10 +15,10 @@ from annotate.errors import NotFound
 from annotate.models import Round, RoundState, Split
 from annotate.queries import rounds as reads
 from annotate.queries.access import MANAGE, REVIEW, Access
+from annotate.queries.current_model import models_of
 from annotate.queries.estimates import estimate
 from annotate.queries.prompts import PromptFilter
 from annotate.services import rounds
-from inference.queries import available_models
 
 
 class PromptChoice(Shape):
@@ -32,7 +31,10 @@ class PromptChoice(Shape):
 
 
 class SourceSpec(Shape):
-    served_model = serializers.IntegerField()
+    served_model = serializers.IntegerField(required=False, help_text="Unless it follows.")
+    follows = serializers.BooleanField(
+        default=False, help_text="Whatever the project's model is, also when that changes."
+    )
     weight = serializers.IntegerField(default=1, min_value=1, max_value=100)
     temperature = serializers.FloatField(default=0.8, min_value=0, max_value=2)
     top_p = serializers.FloatField(default=0.95, min_value=0.01, max_value=1)
@@ -59,6 +61,7 @@ class RoundEstimate(Shape):
 
 
 class RoundSourceShape(SourceSpec):
+    served_model = serializers.IntegerField(help_text="What it is now, if it follows.")
     name = serializers.CharField()
 
 
@@ -66,6 +69,7 @@ class Generation(Shape):
     tasks = serializers.IntegerField()
     ready = serializers.IntegerField()
     failed = serializers.IntegerField()
+    stale = serializers.IntegerField(help_text="Written by what the project's model was before.")
     completions = serializers.IntegerField()
     completions_total = serializers.IntegerField()
     tokens = serializers.IntegerField()
@@ -132,7 +136,11 @@ class RoundMonitor(RoundRow):
 class AvailableModel(Shape):
     id = serializers.IntegerField()
     name = serializers.CharField()
-    kind = serializers.ChoiceField(choices=["base", "adapter"])
+    kind = serializers.ChoiceField(choices=["current", "base", "adapter"])
+    means = serializers.CharField(
+        allow_blank=True,
+        help_text="Of the kind `current`: the name that the project's model is now.",
+    )
     available = serializers.BooleanField()
     message = serializers.CharField()
 
@@ -147,9 +155,9 @@ RoundPage = page_of("RoundPage", RoundRow)
 class ModelsView(ProjectView):
     @extend_schema(responses=AvailableModels)
     def get(self, request: Request, slug: str) -> Response:
-        """The served models that a round may ask."""
-        self.access(request, slug, REVIEW)
-        return Response({"results": [asdict(model) for model in available_models()]})
+        """The models that a round may ask: first whatever the project's model is, then each."""
+        access = self.access(request, slug, REVIEW)
+        return Response({"results": models_of(access.project.slug)})
 
 
 class EstimateView(ProjectView):
@@ -199,7 +207,8 @@ class RoundsView(ProjectView):
             overlap=spec.get("overlap", access.project.overlap),
             sources=[
                 rounds.Source(
-                    served_model_id=source["served_model"],
+                    served_model_id=source.get("served_model"),
+                    follows=source["follows"],
                     weight=source["weight"],
                     temperature=source["temperature"],
                     top_p=source["top_p"],

@@ -46,6 +46,9 @@ class ReplicaReport(Shape):
     url = serializers.CharField()
     state = serializers.CharField()
     message = serializers.CharField()
+    places = serializers.IntegerField(
+        allow_null=True, help_text="For adapters; null: the server has not said."
+    )
     checked_at = serializers.DateTimeField(allow_null=True)
     served = ServedName(many=True)
 

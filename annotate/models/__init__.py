@@ -16,7 +16,7 @@ from annotate.models.project import (
 )
 from annotate.models.prompt import Prompt, Split
 from annotate.models.ranking import Ranking
-from annotate.models.round import OPEN_STATES, Round, RoundSource, RoundState
+from annotate.models.round import OPEN_STATES, Round, RoundSource, RoundState, Stale
 from annotate.models.task import Slot, Task, TaskState
 from annotate.models.user import User
 
@@ -45,6 +45,7 @@ __all__ = [
     "RoundState",
     "Slot",
     "Split",
+    "Stale",
     "Task",
     "TaskState",
     "User",

@@ -22,6 +22,14 @@ class RoundState(models.TextChoices):
 OPEN_STATES = (RoundState.GENERATING, RoundState.LABELING)
 
 
+class Stale(models.TextChoices):
+    """What becomes of open tasks that were written by what the project's model was before."""
+
+    KEEP = "keep", "kept"
+    MARK = "mark", "marked stale"
+    REGENERATE = "regenerate", "written anew"
+
+
 class Round(models.Model):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rounds")
     number = models.PositiveIntegerField()
@@ -79,6 +87,11 @@ class RoundSource(models.Model):
     temperature = models.FloatField(default=0.8)
     top_p = models.FloatField(default=0.95)
     max_tokens = models.PositiveIntegerField(default=256)
+    follows = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whatever the project's model is: served_model changes with it.",
+    )
 
     class Meta:
         ordering = ("id",)

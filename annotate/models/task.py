@@ -23,6 +23,11 @@ class Task(models.Model):
     state = models.CharField(max_length=10, choices=TaskState.choices, default=TaskState.PENDING)
     failure = models.TextField(blank=True)
     ready_at = models.DateTimeField(null=True, blank=True)
+    stale = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Written by what the project's model was before: labelers get it last.",
+    )
 
     class Meta:
         indexes: ClassVar = [
@@ -45,12 +50,14 @@ class Slot(models.Model):
 
     A task has exactly `required` of them, so the database itself refuses a surplus: a claim
     holds a slot, a ranking fills it, and there is no further row to hold or fill.
-    `round` and `position` are repeated from the task because the queue is read through them.
+    `round`, `position` and `stale` are repeated from the task because the queue is read through
+    them.
     """
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="slots", db_index=False)
     round = models.ForeignKey(Round, on_delete=models.CASCADE, related_name="+", db_index=False)
     position = models.PositiveIntegerField()
+    stale = models.BooleanField(default=False, db_default=False)
     number = models.PositiveSmallIntegerField()
     claim = models.OneToOneField(
         "annotate.Claim", on_delete=models.SET_NULL, null=True, related_name="slot"
@@ -63,7 +70,7 @@ class Slot(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(
-                fields=["round", "position", "number"],
+                fields=["round", "stale", "position", "number"],
                 condition=Q(ranking__isnull=True),
                 name="slot_queue",
             ),

@@ -48,6 +48,7 @@ def brief(round_: Round) -> dict[str, Any]:
             {
                 "served_model": source.served_model_id,
                 "name": source.served_model.name,
+                "follows": source.follows,
                 "weight": source.weight,
                 "temperature": source.temperature,
                 "top_p": source.top_p,
@@ -88,6 +89,7 @@ def generation(round_: Round) -> dict[str, Any]:
         tasks=Count("pk"),
         ready=Count("pk", filter=Q(state=TaskState.READY)),
         failed=Count("pk", filter=Q(state=TaskState.FAILED)),
+        stale=Count("pk", filter=Q(stale=True)),
     )
     since = timezone.now() - RECENT
     completions = Completion.objects.filter(task__round=round_).aggregate(

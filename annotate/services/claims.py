@@ -48,14 +48,16 @@ def next_claim(
 def _take_from_open_rounds(
     standing: queue.Standing, labeler_id: int, have: Sequence[int]
 ) -> queue.HeldTask | None:
-    for round_id in standing.rounds:
-        # A labeler has dealt with everything up to their last claim: looking there first keeps
-        # this fast in a long round. What came back since is found by the second look.
-        here = standing.latest_position if round_id == standing.latest_round else None
-        for from_position in (here, 0) if here else (0,):
-            held = _take(standing, round_id, labeler_id, from_position, have)
-            if held is not None:
-                return held
+    """What a former model wrote comes last."""
+    for stale in (False, True):
+        for round_id in standing.rounds:
+            # A labeler has dealt with everything up to their last claim: looking there first keeps
+            # this fast in a long round. What came back since is found by the second look.
+            here = standing.latest_position if round_id == standing.latest_round else None
+            for from_position in (here, 0) if here else (0,):
+                held = _take(standing, round_id, labeler_id, from_position, stale, have)
+                if held is not None:
+                    return held
     return None
 
 
@@ -64,6 +66,7 @@ def _take(
     round_id: int,
     labeler_id: int,
     from_position: int,
+    stale: bool,
     have: Sequence[int],
 ) -> queue.HeldTask | None:
     for _ in range(5):
@@ -74,6 +77,7 @@ def _take(
                 labeler_id=labeler_id,
                 lease_seconds=standing.lease_seconds,
                 from_position=from_position,
+                stale=stale,
                 have=have,
             )
         except IntegrityError:

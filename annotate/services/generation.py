@@ -137,12 +137,14 @@ class Writer:
 
     async def _complete(self, task: TaskOrder, order: Order) -> None:
         results = await self._ask(task, order)
-        await self._database(store.keep, task.task_id, order, results)
+        if results:
+            await self._database(store.keep, task.task_id, order, results)
 
     async def _ask(self, task: TaskOrder, order: Order) -> list[CompletionResult]:
         """The answers, however long the servers are away. Raises InferenceError when it is final.
 
-        An absent server is waited for; one that answers badly is asked a few times.
+        An absent server is waited for; one that answers badly is asked a few times. No answers: the
+        source has another model by now, and what is missing is asked of that.
         """
         attempts, pause = 0, FIRST_PAUSE_S
         while True:
@@ -156,6 +158,8 @@ class Writer:
                     raise
                 log.warning("task %s: %s; again in %.0f s", task.task_id, error, pause)
             await asyncio.sleep(pause)
+            if not await self._database(store.is_current, order):
+                return []
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
     async def _database(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

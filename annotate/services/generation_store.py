@@ -110,8 +110,22 @@ def _requests(numbers: tuple[int, ...], sampling: Sampling) -> list[tuple[int, .
     return [(number,) for number in numbers] if sampling.greedy else [numbers]
 
 
+def is_current(order: Order) -> bool:
+    """Whether its source still has the order's model: one that follows may have another now."""
+    return RoundSource.objects.filter(
+        pk=order.source_id, served_model_id=order.served_model_id
+    ).exists()
+
+
+@transaction.atomic
 def keep(task_id: int, order: Order, results: Sequence[CompletionResult]) -> None:
-    """Store completions; a place that is filled already keeps what it has."""
+    """Store completions; a place that is filled already keeps what it has.
+
+    Nothing is stored once the source has another model, which writes them anew.
+    """
+    source = RoundSource.objects.select_for_update(no_key=True).get(pk=order.source_id)
+    if source.served_model_id != order.served_model_id:
+        return
     sampling = {
         "temperature": order.sampling.temperature,
         "top_p": order.sampling.top_p,
@@ -152,7 +166,8 @@ def _completion(
 @transaction.atomic
 def open_task(task_id: int) -> None:
     """Hand a complete task to the labelers; an incomplete one keeps waiting."""
-    task = Task.objects.select_for_update().select_related("round").get(pk=task_id)
+    tasks = Task.objects.select_for_update(of=("self",)).select_related("round")
+    task = tasks.get(pk=task_id)
     if task.state != TaskState.PENDING or task.completions.count() < task.round.k:
         return
     task.state, task.ready_at = TaskState.READY, timezone.now()

@@ -98,7 +98,8 @@ SELECT h.id, p.slug, r.number, h.expires_at, p.lease_seconds, q.messages::text, 
 _TAKE = f"""
 WITH free AS (
     SELECT s.id, s.task_id, s.claim_id FROM annotate_slot s
-     WHERE s.round_id = %(round)s AND s.ranking_id IS NULL AND s.position >= %(from)s
+     WHERE s.round_id = %(round)s AND s.ranking_id IS NULL AND s.stale = %(stale)s
+       AND s.position >= %(from)s
        AND (s.lease_until IS NULL OR s.lease_until < now())
        AND (SELECT mine.id FROM annotate_claim mine
              WHERE mine.task_id = s.task_id AND mine.labeler_id = %(labeler)s
@@ -168,10 +169,12 @@ def take(
     labeler_id: int,
     lease_seconds: int,
     from_position: int,
+    stale: bool = False,
     have: Sequence[int] = (),
 ) -> HeldTask | None:
     """Claim the first free slot at or after a position of the round, if there is one.
 
+    stale: among the tasks that a former model wrote, else among the others.
     have: claims of the labeler whose tasks are not to be offered, even if they were lost.
     Two requests never get the same slot (`SKIP LOCKED`). Raises IntegrityError when the same
     labeler takes two slots of one task in the same instant: try again.
@@ -184,6 +187,7 @@ def take(
             "labeler": labeler_id,
             "lease": float(lease_seconds),
             "from": from_position,
+            "stale": stale,
             "have": list(have),
         },
     )

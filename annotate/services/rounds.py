@@ -19,6 +19,7 @@ from annotate.models import (
     Task,
     TaskState,
 )
+from annotate.queries.current_model import current_model
 from annotate.queries.prompts import PromptFilter, matching
 from annotate.services import audit
 from inference.models import ServedModel
@@ -28,13 +29,17 @@ MAX_PROMPTS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A share of the completions: who writes them, and how they are sampled."""
+    """A share of the completions: who writes them, and how they are sampled.
 
-    served_model_id: int
+    follows: whatever the project's model is, also when that changes; no served_model_id then.
+    """
+
+    served_model_id: int | None = None
     weight: int = 1
     temperature: float = 0.8
     top_p: float = 0.95
     max_tokens: int = 256
+    follows: bool = False
 
 
 @transaction.atomic
@@ -50,6 +55,7 @@ def create_round(
     """A round in draft. Raises Invalid when no prompt matches or a model is not known."""
     project = Project.objects.select_for_update().get(pk=project_id)
     _check_sources(sources)
+    current_id = _current_model(project) if any(source.follows for source in sources) else None
     _count_prompts(project_id, prompts)
     last = project.rounds.aggregate(last=Max("number"))["last"] or 0
     round_ = Round.objects.create(
@@ -63,7 +69,8 @@ def create_round(
     RoundSource.objects.bulk_create(
         RoundSource(
             round=round_,
-            served_model_id=source.served_model_id,
+            served_model_id=current_id if source.follows else source.served_model_id,
+            follows=source.follows,
             weight=source.weight,
             temperature=source.temperature,
             top_p=source.top_p,
@@ -79,14 +86,26 @@ def _check_sources(sources: Sequence[Source]) -> None:
     if not 1 <= len(sources) <= 9:
         message = "Choose between one and nine models to write the completions."
         raise Invalid(message, fields={"sources": [message]})
-    known = set(
-        ServedModel.objects.filter(
-            pk__in=[source.served_model_id for source in sources]
-        ).values_list("pk", flat=True)
-    )
-    if {source.served_model_id for source in sources} - known:
+    named = {source.served_model_id for source in sources if not source.follows}
+    if None in named or ServedModel.objects.filter(pk__in=named).count() < len(named):
         message = "One of the models is not served any more. Reload and choose again."
         raise Invalid(message, fields={"sources": [message]})
+
+
+def _current_model(project: Project) -> int:
+    model = current_model(project.slug)
+    if model is None:
+        message = "No inference server has named a model yet. Try again when one has."
+        raise Invalid(message, fields={"sources": [message]})
+    return model.pk
+
+
+def _point_followers(round_: Round) -> None:
+    """At the project's model as it is now. Holds the project: no promotion ends meanwhile."""
+    followers = RoundSource.objects.filter(round=round_, follows=True)
+    if followers.exists():
+        project = Project.objects.select_for_update(no_key=True).get(pk=round_.project_id)
+        followers.update(served_model_id=_current_model(project))
 
 
 def _count_prompts(project_id: int, prompts: PromptFilter) -> int:
@@ -111,6 +130,7 @@ def start_round(*, round_id: int, actor_id: int) -> Round:
     _require(round_, RoundState.DRAFT, "started")
     prompts = PromptFilter(**round_.prompt_filter)
     _count_prompts(round_.project_id, prompts)
+    _point_followers(round_)
     _make_tasks(round_, prompts)
     round_.state, round_.started_at = RoundState.GENERATING, timezone.now()
     round_.save(update_fields=["state", "started_at"])

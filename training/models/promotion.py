@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from annotate.models import Project, User
+from annotate.models import Project, Stale, User
 from training.models.adapter import TrainedAdapter
 from training.models.evaluation import Evaluation
 
@@ -52,6 +52,12 @@ class Promotion(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     reason = models.TextField(blank=True, help_text="Why it was done, as the actor or gate said.")
     message = models.TextField(blank=True, help_text="What it waits for, or why it failed.")
+    stale = models.CharField(
+        max_length=10,
+        choices=Stale.choices,
+        default=Stale.KEEP,
+        help_text="What becomes of open tasks that the former model wrote.",
+    )
     stale_tasks = models.PositiveIntegerField(
         default=0, help_text="Open tasks that were marked stale or are written anew."
     )
@@ -74,6 +80,9 @@ class Promotion(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state__in=PromotionState.values), name="promotion_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(stale__in=Stale.values), name="promotion_stale_known"
             ),
             models.CheckConstraint(
                 condition=~Q(state=PromotionState.FAILED) | ~Q(message=""),

@@ -1,0 +1,152 @@
+"""What a project's model is, was, and can be again; what the replicas serve of it."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from annotate.errors import NotFound
+from annotate.models import Project
+from annotate.queries.current_model import alias_of
+from inference import queries as inference
+from inference.models import Adapter, ModelAlias, ServedModel
+from training.models import Promotion, PromotionKind, PromotionState, TrainedAdapter
+from training.models.promotion import UNFINISHED_PROMOTIONS
+
+HISTORY = 1000
+JOBS = 100
+CANDIDATE = "candidate"
+
+
+def of_project(project_id: int) -> QuerySet[Promotion]:
+    """A project's promotions."""
+    return Promotion.objects.filter(project_id=project_id).select_related(
+        "adapter", "previous", "evaluation", "created_by"
+    )
+
+
+def one(project_id: int, number: int) -> Promotion:
+    """Raises NotFound."""
+    promotion = of_project(project_id).filter(number=number).first()
+    if promotion is None:
+        raise NotFound
+    return promotion
+
+
+def current(project_id: int) -> TrainedAdapter | None:
+    """The adapter that the project's model is; None: the base."""
+    last = _done(project_id).select_related("adapter").first()
+    return last.adapter if last else None
+
+
+def unfinished(project_id: int) -> Promotion | None:
+    """The one that is on its way, if there is one."""
+    return of_project(project_id).filter(state__in=UNFINISHED_PROMOTIONS).first()
+
+
+def to_advance() -> list[int]:
+    """Promotions whose jobs are to be sent again: after a crash, a lost message, a refusal."""
+    waiting = Promotion.objects.filter(state__in=UNFINISHED_PROMOTIONS).order_by("pk")
+    return list(waiting.values_list("pk", flat=True)[:JOBS])
+
+
+def trail(project_id: int) -> list[int | None]:
+    """Ids of the adapters that the project's model was and can go back to; None: the base.
+
+    What it is now comes last. Going back takes the last step away, so that going back twice leads
+    two steps back.
+    """
+    columns = _done(project_id).values_list("kind", "adapter_id", "previous_id")
+    steps = list(columns[:HISTORY])[::-1]
+    found: list[int | None] = [steps[0][2] if steps else None]
+    for kind, adapter_id, _ in steps:
+        if kind == PromotionKind.ROLL_BACK and len(found) > 1:
+            found.pop()
+        else:
+            found.append(adapter_id)
+    return found
+
+
+def _done(project_id: int) -> QuerySet[Promotion]:
+    done = Promotion.objects.filter(project_id=project_id, state=PromotionState.DONE)
+    return done.order_by("-number")
+
+
+def row(promotion: Promotion) -> dict[str, Any]:
+    """What a list shows of it: numbers instead of ids."""
+    made_by = promotion.created_by
+    return {
+        "number": promotion.number,
+        "kind": promotion.kind,
+        "adapter": _number(promotion.adapter),
+        "previous": _number(promotion.previous),
+        "evaluation": promotion.evaluation.number if promotion.evaluation else None,
+        "state": promotion.state,
+        "attempts": promotion.attempts,
+        "reason": promotion.reason,
+        "message": promotion.message,
+        "stale": promotion.stale,
+        "stale_tasks": promotion.stale_tasks,
+        "created_by": made_by.username if made_by else None,
+        "created_at": promotion.created_at,
+        "finished_at": promotion.finished_at,
+    }
+
+
+def _number(adapter: TrainedAdapter | None) -> int | None:
+    return adapter.number if adapter else None
+
+
+def serving(project: Project) -> dict[str, Any]:
+    """What the project's model means, and what each replica serves of it."""
+    back = trail(project.pk)[-2:-1]
+    before = TrainedAdapter.objects.filter(pk__in=[pk for pk in back if pk]).first()
+    under_way = unfinished(project.pk)
+    meant = _meant(project)
+    return {
+        "alias": alias_of(project.slug),
+        "current": _number(current(project.pk)),
+        "rolls_back_to": {"adapter": _number(before)} if back else None,
+        "promotion": row(under_way) if under_way else None,
+        "replicas": [
+            _replica(replica, meant) for replica in inference.inference_detail()["replicas"]
+        ],
+    }
+
+
+def _replica(replica: inference.ReplicaDetail, meant: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    taken = sum(each["kind"] == ServedModel.Kind.ADAPTER for each in replica["served"])
+    places = replica["places"]
+    return {
+        "name": replica["name"],
+        "state": replica["state"],
+        "message": replica["message"],
+        "places": places,
+        "taken": taken,
+        "free": None if places is None else max(0, places - taken),
+        "served": [
+            {**each, **meant.get(each["name"], {"adapter": None, "role": "other"})}
+            for each in replica["served"]
+        ],
+    }
+
+
+def _meant(project: Project) -> dict[str, dict[str, Any]]:
+    """By served name: the number of the project's adapter, and what it is served for."""
+    served = Adapter.objects.select_related("served_model")
+    numbers = dict(
+        TrainedAdapter.objects.filter(project=project).values_list("content_hash", "number")
+    )
+    roles = {
+        alias.current_id: alias.name.rpartition("/")[2]
+        for alias in ModelAlias.objects.filter(
+            name__in=[f"{project.slug}/{CANDIDATE}", alias_of(project.slug)], current__isnull=False
+        ).order_by("name")
+    }
+    bases = ServedModel.objects.filter(kind=ServedModel.Kind.BASE).values_list("name", flat=True)
+    found: dict[str, dict[str, Any]] = {name: {"adapter": None, "role": "base"} for name in bases}
+    for adapter in served.filter(zero=True):
+        found[str(adapter)] = {"adapter": None, "role": "zero"}
+    for adapter in served.filter(content_hash__in=numbers):
+        role = roles.get(adapter.pk, "other")
+        found[str(adapter)] = {"adapter": numbers[adapter.content_hash], "role": role}
+    return found
