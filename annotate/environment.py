@@ -145,14 +145,32 @@ class Environment(BaseSettings):
         "A GPU's memory is used as vLLM sees fit.",
     )
     inference_adapters: int = Field(
-        0,
+        4,
         ge=0,
         le=64,
-        description="How many trained adapters the local vLLM serves at most, the one that is "
-        "being replaced included. 0: none; on a CPU that doubles the base model's speed.",
+        description="How many trained adapters the local vLLM serves at most: the current one, a "
+        "candidate, those that were replaced. 0: none, nothing can be promoted; on a CPU that "
+        "doubles the base model's speed.",
     )
     inference_adapter_rank: int = Field(
         16, ge=1, le=512, description="Largest rank of an adapter that the local vLLM serves."
+    )
+    given_training_model: str = Field(
+        "",
+        validation_alias="TRAINING_MODEL",
+        description="Model that adapters are trained on: a folder or a model hub id. "
+        "Not set: MODEL.",
+    )
+    training_launch: str = Field(
+        "",
+        description="What starts a training run on several GPUs, as accelerate launch "
+        "--config_file training/engine/launch/ddp.yaml. Not set: one process.",
+    )
+    training_keep_days: int = Field(
+        14,
+        ge=0,
+        le=3650,
+        description="Days after which a run that failed or was canceled loses its checkpoints.",
     )
     web_workers: int = Field(
         0, ge=0, le=64, description="Web server processes. 0: one per CPU core, 2 to 8."
@@ -241,6 +259,11 @@ class Environment(BaseSettings):
     def cache_url(self) -> str:
         """Address of the cache: CACHE_URL, or database 1 of the embedded Valkey."""
         return self.given_cache_url or f"unix://{quote(str(self.valkey_socket))}?db=1"
+
+    @property
+    def training_model(self) -> str:
+        """TRAINING_MODEL, or the model that is served."""
+        return self.given_training_model or self.model
 
     @property
     def inference_urls(self) -> tuple[str, ...]:

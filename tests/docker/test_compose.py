@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
-from annotate import environment
+from annotate import environment, settings
 from annotate.environment import Environment
 from annotate.launch import plan
 from inference import local
@@ -106,6 +106,8 @@ def test_vllm_runs_as_in_make_run(
         api_key="inference_api_key-is-given",
         max_model_len=env.max_model_len,
         cache_gb=env.inference_cache_gb,
+        adapters=env.inference_adapters,
+        adapter_rank=env.inference_adapter_rank,
     )
     _, *own = server.command()
     own[own.index("127.0.0.1")] = ANYWHERE
@@ -115,6 +117,14 @@ def test_vllm_runs_as_in_make_run(
     expected = {**server.environment(), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     expected.pop("VLLM_CPU_KVCACHE_SPACE", None)
     assert expected.items() <= given.items()
+
+
+def test_vllm_reads_adapters_where_the_worker_puts_them() -> None:
+    place = "/srv/prefloop/var/served"
+    assert f"served:{place}" in services()["worker"]["volumes"]
+    for name in ("vllm-cpu", "vllm-gpu", "vllm-gpu-2"):
+        assert f"served:{place}:ro" in services()[name]["volumes"]
+    assert settings.INFERENCE_ADAPTER_FOLDER == settings.ENV.var_dir / Path(place).name
 
 
 def test_everything_of_make_run_has_a_service(env: Environment) -> None:
