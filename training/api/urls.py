@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from training.api import adapters, evaluations, loop, promotions, snapshots
+from training.api import adapters, evaluations, leaderboard, lineage, loop, promotions, snapshots
 
 _ADAPTER = "projects/<slug:slug>/adapters/<int:number>"
 _EVALUATION = "projects/<slug:slug>/evaluations/<int:number>"
@@ -29,4 +29,9 @@ urlpatterns = [
     path("projects/<slug:slug>/promotions", promotions.PromotionsView.as_view()),
     path("projects/<slug:slug>/promotions/roll-back", promotions.RollBackView.as_view()),
     path("projects/<slug:slug>/serving", promotions.ServingView.as_view()),
+    path("projects/<slug:slug>/leaderboard", leaderboard.LeaderboardView.as_view()),
+    path("projects/<slug:slug>/lineage", lineage.LineageView.as_view()),
+    path("projects/<slug:slug>/lineage/touched", lineage.TouchedView.as_view()),
+    path("projects/<slug:slug>/lineage/rebuild", lineage.RebuildsView.as_view()),
+    path("projects/<slug:slug>/retractions", lineage.RetractionsView.as_view()),
 ]

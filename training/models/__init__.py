@@ -4,6 +4,7 @@ from training.models.adapter import TrainedAdapter
 from training.models.evaluation import Evaluation, EvaluationAnswer, EvaluationState, Side
 from training.models.loop import LoopEvent, LoopPolicy, LoopStep, Stage, StepState
 from training.models.promotion import Promotion, PromotionKind, PromotionState
+from training.models.rebuild import Rebuild
 from training.models.run import RunMetric, RunState, TrainingRun
 from training.models.snapshot import Snapshot, SnapshotRanking, SnapshotState
 
@@ -17,6 +18,7 @@ __all__ = [
     "Promotion",
     "PromotionKind",
     "PromotionState",
+    "Rebuild",
     "RunMetric",
     "RunState",
     "Side",

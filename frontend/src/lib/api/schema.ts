@@ -381,6 +381,79 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{slug}/leaderboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The project's models, best first, by everything people ranked. */
+        get: operations["getLeaderboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/lineage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * @description Models, rounds, labelers, snapshots, runs and promotions, from cause to effect.
+         *
+         *     With `node` only what that one came from and what became of it.
+         */
+        get: operations["getLineage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/lineage/rebuild": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The project's rebuilds, newest first. */
+        get: operations["getRebuilds"];
+        put?: never;
+        /** @description Train an adapter again without some labelers or rounds. */
+        post: operations["postRebuilds"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/lineage/touched": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description All that learned from a labeler or from a round. */
+        get: operations["getTouched"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{slug}/loop": {
         parameters: {
             query?: never;
@@ -609,6 +682,23 @@ export interface paths {
         get: operations["getRankings"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/retractions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Withdraw all rankings of a labeler or of a closed round; says what learned from them. */
+        post: operations["postRetractions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1049,6 +1139,13 @@ export interface components {
             min: number;
             max: number;
         };
+        /**
+         * @description * `snapshot` - snapshot
+         *     * `parent` - parent
+         *     * `judge` - judge
+         * @enum {string}
+         */
+        BecauseEnum: "snapshot" | "parent" | "judge";
         BothSides: {
             /** Format: double */
             candidate: number;
@@ -1348,6 +1445,36 @@ export interface components {
             per_hour: number;
             eta_s: number | null;
         };
+        Leaderboard: {
+            models: components["schemas"]["LeaderboardRow"][];
+            /** @description Between different models, ties included. */
+            comparisons: number;
+            tasks: number;
+            /** @description Models that are not shown: compared least. */
+            left_out: number;
+            resamples: number;
+            method: string;
+        };
+        LeaderboardRow: {
+            /** @description Served name. */
+            model: string;
+            /** @description Number of the project's adapter; null for a base. */
+            adapter: number | null;
+            /** @description Empty for a base. */
+            adapter_hash: string;
+            /** @description The base: its rating is 1000 by definition. */
+            anchor: boolean;
+            /** Format: double */
+            rating: number;
+            /** Format: double */
+            low: number;
+            /** Format: double */
+            high: number;
+            comparisons: number;
+            wins: number;
+            ties: number;
+            losses: number;
+        };
         LengthShape: {
             /** Format: double */
             candidate: number;
@@ -1355,6 +1482,41 @@ export interface components {
             incumbent: number;
             /** Format: double */
             ratio: number | null;
+        };
+        Lineage: {
+            nodes: components["schemas"]["LineageNode"][];
+            edges: components["schemas"]["LineageEdge"][];
+            /** @description How many of each kind are shown at most. */
+            latest: number;
+        };
+        /** @description From cause to effect. */
+        LineageEdge: {
+            from: string;
+            to: string;
+            /** @description Answers that a model wrote, or rankings in a snapshot. */
+            count: number | null;
+        };
+        /**
+         * @description * `base` - base
+         *     * `labeler` - labeler
+         *     * `labelers` - labelers
+         *     * `round` - round
+         *     * `snapshot` - snapshot
+         *     * `run` - run
+         *     * `adapter` - adapter
+         *     * `promotion` - promotion
+         * @enum {string}
+         */
+        LineageKindEnum: "base" | "labeler" | "labelers" | "round" | "snapshot" | "run" | "adapter" | "promotion";
+        LineageNode: {
+            /** @description Kind and number, or name: adapter-3, labeler-lena. */
+            id: string;
+            kind: components["schemas"]["LineageKindEnum"];
+            number: number | null;
+            title: string;
+            detail: string;
+            /** Format: date-time */
+            at: string | null;
         };
         LoopComparing: {
             wins: number;
@@ -2017,6 +2179,33 @@ export interface components {
             code: components["schemas"]["CodeEnum"];
             message: string;
         };
+        /** @description A page of RebuildRow. */
+        RebuildPage: {
+            results: components["schemas"]["RebuildRow"][];
+            next: string | null;
+        };
+        RebuildRequestRequest: {
+            adapter: number;
+            exclude_labelers?: string[];
+            exclude_rounds?: number[];
+        };
+        RebuildRow: {
+            id: number;
+            /** @description The one that is trained again. */
+            adapter: number;
+            snapshot: number;
+            snapshot_state: components["schemas"]["SnapshotStateEnum"];
+            /** @description Null until the snapshot is ready, then a job creates the run. */
+            run: number | null;
+            run_state: (components["schemas"]["RunStateEnum"] | components["schemas"]["NullEnum"]) | null;
+            /** @description The new adapter. */
+            made: number | null;
+            /** @description Why there will be no run. */
+            message: string;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
         ReceiptShape: {
             id: number;
             claim: number;
@@ -2079,6 +2268,16 @@ export interface components {
             text: string;
             /** @description It reached the longest length allowed. */
             cut_off: boolean;
+        };
+        Retraction: {
+            /** @description How many were withdrawn. */
+            rankings: number;
+            touched: components["schemas"]["TouchedShape"];
+        };
+        RetractionRequestRequest: {
+            labeler?: string | null;
+            round?: number | null;
+            reason: string;
         };
         /**
          * @description * `owner` - Owner
@@ -2223,6 +2422,15 @@ export interface components {
          * @enum {string}
          */
         RoundStateEnum: "draft" | "generating" | "labeling" | "closed" | "failed" | "canceled";
+        /**
+         * @description * `queued` - waiting for a worker
+         *     * `running` - running
+         *     * `finished` - finished
+         *     * `failed` - failed
+         *     * `canceled` - canceled
+         * @enum {string}
+         */
+        RunStateEnum: "queued" | "running" | "finished" | "failed" | "canceled";
         Saved: {
             /** Format: date-time */
             saved_at: string;
@@ -2538,6 +2746,42 @@ export interface components {
         };
         TokensShape: {
             results: components["schemas"]["TokenRow"][];
+        };
+        TouchedAdapter: {
+            number: number;
+            run: number;
+            snapshot: number;
+            method: string;
+            because: components["schemas"]["BecauseEnum"];
+            /** @description It is what the project's model means now. */
+            current: boolean;
+            promotions: number[];
+        };
+        TouchedRun: {
+            number: number;
+            method: string;
+            state: components["schemas"]["RunStateEnum"];
+            snapshot: number;
+            /**
+             * @description Its snapshot holds theirs, or its parent or judge learned from it.
+             *
+             *     * `snapshot` - snapshot
+             *     * `parent` - parent
+             *     * `judge` - judge
+             */
+            because: components["schemas"]["BecauseEnum"];
+        };
+        TouchedShape: {
+            /** @description Current ones of theirs, in snapshots or not. */
+            rankings: number;
+            snapshots: components["schemas"]["TouchedSnapshot"][];
+            runs: components["schemas"]["TouchedRun"][];
+            adapters: components["schemas"]["TouchedAdapter"][];
+        };
+        TouchedSnapshot: {
+            number: number;
+            /** @description How many of theirs it holds. */
+            rankings: number;
         };
         UnacceptableMark: {
             label: string;
@@ -3197,6 +3441,123 @@ export interface operations {
             };
         };
     };
+    getLeaderboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Leaderboard"];
+                };
+            };
+        };
+    };
+    getLineage: {
+        parameters: {
+            query?: {
+                node?: string;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lineage"];
+                };
+            };
+        };
+    };
+    getRebuilds: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RebuildPage"];
+                };
+            };
+        };
+    };
+    postRebuilds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RebuildRequestRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RebuildRow"];
+                };
+            };
+        };
+    };
+    getTouched: {
+        parameters: {
+            query?: {
+                labeler?: string;
+                round?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TouchedShape"];
+                };
+            };
+        };
+    };
     getLoop: {
         parameters: {
             query?: never;
@@ -3596,6 +3957,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RankingPage"];
+                };
+            };
+        };
+    };
+    postRetractions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetractionRequestRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retraction"];
                 };
             };
         };
