@@ -20,6 +20,7 @@ from inference.models import Adapter
 from training.api.evaluations import MeasuredValue, WinRateShape
 from training.models import EvaluationState, PromotionKind, PromotionState
 from training.queries import adapters as reads
+from training.queries.promotions import current as current_of
 
 CONTENT_TYPES = {".json": "application/json"}
 MARKDOWN = "text/markdown; charset=utf-8"
@@ -82,7 +83,7 @@ class AdaptersView(ProjectView):
     def get(self, request: Request, slug: str) -> Response:
         """The project's adapters, newest first."""
         access = self.access(request, slug, READ_DATA)
-        current = reads.current(access.project.pk)
+        current = current_of(access.project.pk)
         show = partial(reads.row, current_id=current.pk if current else None)
         return Response(page(request, reads.of_project(access.project.pk), show))
 

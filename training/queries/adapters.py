@@ -3,14 +3,15 @@
 from typing import Any
 
 from django.core.files.base import File
-from django.core.files.storage import storages
 from django.db.models import QuerySet
 
-from annotate.errors import Conflict, NotFound
+from annotate.errors import NotFound
 from inference.adapter_files import CARD, CONFIG, REWARD_HEAD, WEIGHTS
 from inference.models import Adapter as ServedAdapter
+from training import adapter_store
 from training.evaluation.card import Data, Evaluated, Facts, card
-from training.models import Evaluation, EvaluationState, Promotion, PromotionState, TrainedAdapter
+from training.models import Evaluation, EvaluationState, Promotion, TrainedAdapter
+from training.queries.promotions import current
 
 
 def of_project(project_id: int) -> QuerySet[TrainedAdapter]:
@@ -25,13 +26,6 @@ def one(project_id: int, number: int) -> TrainedAdapter:
     if adapter is None:
         raise NotFound
     return adapter
-
-
-def current(project_id: int) -> TrainedAdapter | None:
-    """What the project's model means: the last promotion that is done; None: the base."""
-    done = Promotion.objects.filter(project_id=project_id, state=PromotionState.DONE)
-    last = done.select_related("adapter").order_by("-number").first()
-    return last.adapter if last else None
 
 
 def row(adapter: TrainedAdapter, current_id: int | None) -> dict[str, Any]:
@@ -97,12 +91,7 @@ def opened(adapter: TrainedAdapter, name: str) -> File[bytes]:
     """One of its files. Raises NotFound for another name, Conflict when the storage lost it."""
     if name not in files(adapter):
         raise NotFound
-    try:
-        return storages["adapters"].open(f"{adapter.content_hash}/{name}")
-    except FileNotFoundError:
-        raise Conflict(
-            "The file is not in the storage any more. Train the adapter again from its run."
-        ) from None
+    return adapter_store.opened(adapter.content_hash, name)
 
 
 def card_text(adapter: TrainedAdapter) -> str:

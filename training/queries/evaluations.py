@@ -20,6 +20,7 @@ from training.models import (
 )
 
 LOST_AFTER = timedelta(seconds=60)
+LOOK_AGAIN_AFTER = timedelta(seconds=10)  # at a server that was away
 REFUSED = "refused"  # finish_reason in place of an answer: no retry helps, and `text` says why
 
 
@@ -52,7 +53,12 @@ def to_answer() -> list[int]:
     """The oldest of each project that waits for answers: they take turns at the replicas."""
     waiting = (EvaluationState.QUEUED, EvaluationState.ANSWERING)
     oldest = Evaluation.objects.filter(state__in=waiting).order_by("project_id", "id")
-    return list(oldest.distinct("project_id").values_list("id", flat=True))
+    soon = timezone.now() - LOOK_AGAIN_AFTER
+    return [
+        evaluation.pk
+        for evaluation in oldest.distinct("project_id")
+        if evaluation.heartbeat_at is None or evaluation.heartbeat_at < soon
+    ]
 
 
 def to_judge() -> list[int]:

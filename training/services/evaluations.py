@@ -14,7 +14,7 @@ from training.evaluation.settings import EvaluationSettings
 from training.models import Evaluation, EvaluationState, Snapshot, SnapshotState, TrainedAdapter
 from training.models.evaluation import UNFINISHED_EVALUATIONS
 from training.queries import evaluations as reads
-from training.queries.adapters import current
+from training.queries.promotions import current
 
 ANSWER = "training.answer_evaluation"
 JUDGE = "training.judge_evaluation"
@@ -175,6 +175,7 @@ def retry_evaluation(*, evaluation_id: int, actor_id: int) -> Evaluation:
     evaluation.state, evaluation.finished_at = EvaluationState.QUEUED, None
     evaluation.attempts, evaluation.message = 0, ""
     evaluation.save(update_fields=["state", "finished_at", "attempts", "message"])
+    evaluation.answers.filter(finish_reason=reads.REFUSED).delete()
     _record("retried", evaluation, actor_id)
     enqueue(ANSWER, evaluation_id=evaluation.pk)
     return evaluation
