@@ -107,7 +107,13 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"annotate.generate_round": {"queue": "generate"}}
+CELERY_TASK_ROUTES = {
+    "annotate.generate_round": {"queue": "generate"},
+    "training.answer_evaluation": {"queue": "generate"},
+    "training.judge_evaluation": {"queue": "train"},
+    "training.run_training": {"queue": "train"},
+    "training.tidy_runs": {"queue": "train"},
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -130,6 +136,22 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10.0},
     },
+    "advance-evaluations": {
+        "task": "training.advance_evaluations",
+        "schedule": 5.0,
+        "options": {"expires": 5.0},
+    },
+    "advance-runs": {
+        "task": "training.advance_runs",
+        "schedule": 5.0,
+        "options": {"expires": 5.0},
+    },
+    # On the machines that train, where the folders of the runs are.
+    "tidy-runs": {
+        "task": "training.tidy_runs",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
     "advance-promotions": {
         "task": "training.advance_promotions",
         "schedule": 5.0,
@@ -143,9 +165,24 @@ STORAGES = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": ENV.var_dir / "training" / "snapshots"},
     },
+    "adapters": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": ENV.var_dir / "training" / "adapters"},
+    },
 }
 # Where a job drafts a snapshot before it is stored; beside it, because it is as large.
 SNAPSHOT_DRAFTS = ENV.var_dir / "training" / "drafts"
+# Where adapters of a storage elsewhere are copied to before they are used.
+ADAPTER_COPIES = ENV.var_dir / "training" / "adapter-copies"
+# Of the machines that train: a folder for each run, named by its id.
+TRAINING_RUNS = ENV.var_dir / "training" / "runs"
+# Of the same machines: a folder for each evaluation that is being judged.
+TRAINING_SCORES = ENV.var_dir / "training" / "scores"
+TRAINING_MODEL = ENV.training_model
+TRAINING_LAUNCH = ENV.training_launch
+TRAINING_KEEP_DAYS = ENV.training_keep_days
+# What was unpacked or fetched, by name.
+MODELS = ENV.var_dir / "models"
 
 INFERENCE_URLS = ENV.inference_urls
 INFERENCE_API_KEY = ENV.inference_api_key
@@ -223,14 +260,15 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RoundStateEnum": "annotate.models.RoundState",
         "SnapshotStateEnum": "training.models.SnapshotState",
+        "RunStateEnum": "training.models.RunState",
+        "RunFieldTypeEnum": "training.runs.options.FIELD_KINDS",
         "EvaluationStateEnum": "training.models.EvaluationState",
         "PromotionKindEnum": "training.models.PromotionKind",
         "PromotionStateEnum": "training.models.PromotionState",
         "LoopStepStateEnum": "training.models.StepState",
         "LoopStageEnum": "training.models.Stage",
+        "LineageKindEnum": "training.queries.lineage.KINDS",
         "WhenPassedEnum": ["automatic", "ask"],
-        "PromotionStateEnum": "training.models.PromotionState",
-        "PromotionKindEnum": "training.models.PromotionKind",
         "StaleEnum": "annotate.models.Stale",
         "RoleEnum": "annotate.models.Role",
         "SplitEnum": "annotate.models.Split",

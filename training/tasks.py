@@ -1,12 +1,27 @@
 """Celery shells around services."""
 
+from typing import Any
+
 from celery import shared_task
+from celery.signals import worker_shutting_down
 
 from annotate.dispatch import enqueue
+from training.queries import evaluations as evaluation_reads
 from training.queries import promotions as promotion_reads
 from training.queries import snapshots
-from training.services import building, promotions
+from training.services import (
+    answering,
+    building,
+    contenders,
+    judging,
+    leases,
+    promotions,
+    running,
+    tidying,
+)
+from training.services.evaluations import ANSWER, JUDGE
 from training.services.promotions import PROMOTE
+from training.services.runs import TRAIN
 from training.services.snapshots import BUILD
 
 
@@ -32,3 +47,46 @@ def advance_promotions() -> None:
     """Send the swaps that wait: for a server, for another swap, after a crash."""
     for promotion_id in promotion_reads.to_advance():
         enqueue(PROMOTE, promotion_id=promotion_id)
+
+
+@shared_task(name=TRAIN)
+def run_training(run_id: int) -> None:
+    running.run_training(run_id=run_id)
+
+
+@shared_task(name="training.advance_runs", soft_time_limit=30)
+def advance_runs() -> None:
+    """Take runs from workers that are lost, and send those that wait for a worker."""
+    leases.reap()
+    for run_id in leases.to_send():
+        enqueue(TRAIN, run_id=run_id)
+
+
+@shared_task(name=ANSWER)
+def answer_evaluation(evaluation_id: int) -> None:
+    answering.answer_evaluation(evaluation_id=evaluation_id)
+
+
+@shared_task(name=JUDGE)
+def judge_evaluation(evaluation_id: int) -> None:
+    judging.judge_evaluation(evaluation_id=evaluation_id)
+
+
+@shared_task(name="training.advance_evaluations", soft_time_limit=30)
+def advance_evaluations() -> None:
+    """Send the jobs that wait: for a server, for a worker, after a crash."""
+    contenders.release_forgotten()
+    for evaluation_id in evaluation_reads.to_answer():
+        enqueue(ANSWER, evaluation_id=evaluation_id)
+    for evaluation_id in judging.to_send():
+        enqueue(JUDGE, evaluation_id=evaluation_id)
+
+
+@shared_task(name="training.tidy_runs", soft_time_limit=600)
+def tidy_runs() -> None:
+    tidying.tidy_runs()
+
+
+@worker_shutting_down.connect
+def stop_training(**_: Any) -> None:
+    running.stopping.set()

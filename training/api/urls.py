@@ -2,10 +2,20 @@
 
 from django.urls import path
 
-from training.api import adapters, evaluations, leaderboard, lineage, loop, promotions, snapshots
+from training.api import (
+    adapters,
+    evaluations,
+    leaderboard,
+    lineage,
+    loop,
+    promotions,
+    runs,
+    snapshots,
+)
 
 _ADAPTER = "projects/<slug:slug>/adapters/<int:number>"
 _EVALUATION = "projects/<slug:slug>/evaluations/<int:number>"
+_RUN = "projects/<slug:slug>/runs/<int:number>"
 _SNAPSHOT = "projects/<slug:slug>/snapshots/<int:number>"
 
 urlpatterns = [
@@ -13,7 +23,16 @@ urlpatterns = [
     path(_SNAPSHOT, snapshots.SnapshotView.as_view()),
     path(f"{_SNAPSHOT}/card", snapshots.SnapshotCardView.as_view()),
     path(f"{_SNAPSHOT}/files/<path:name>", snapshots.SnapshotFileView.as_view()),
+    path(f"{_SNAPSHOT}/rows", snapshots.SnapshotRowsView.as_view()),
+    path(f"{_SNAPSHOT}/download.zip", snapshots.SnapshotArchiveView.as_view()),
     path(f"{_SNAPSHOT}/<str:step>", snapshots.SnapshotActionView.as_view()),
+    path("projects/<slug:slug>/runs", runs.RunsView.as_view()),
+    path("projects/<slug:slug>/runs/estimate", runs.RunEstimateView.as_view()),
+    path("projects/<slug:slug>/runs/options", runs.RunOptionsView.as_view()),
+    path(_RUN, runs.RunView.as_view()),
+    path(f"{_RUN}/metrics", runs.RunMetricsView.as_view()),
+    path(f"{_RUN}/log", runs.RunLogView.as_view()),
+    path(f"{_RUN}/<str:step>", runs.RunActionView.as_view()),
     path("projects/<slug:slug>/adapters", adapters.AdaptersView.as_view()),
     path(_ADAPTER, adapters.AdapterView.as_view()),
     path(f"{_ADAPTER}/card", adapters.AdapterCardView.as_view()),

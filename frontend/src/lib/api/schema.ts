@@ -774,6 +774,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{slug}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The project's runs, newest first. */
+        get: operations["getRuns"];
+        put?: never;
+        /** @description Train on a snapshot; a worker takes the run up. */
+        post: operations["postRuns"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/runs/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a run does, how far it is, what it measured. */
+        get: operations["getRun"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/runs/{number}/{step}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Stop a run after a checkpoint, or go on with one that failed or was canceled. */
+        post: operations["postRunAction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/runs/{number}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The end of what the training process wrote. */
+        get: operations["getRunLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/runs/{number}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Lines of metrics, thinned out evenly. */
+        get: operations["getRunMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/runs/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description The whole spec of such a run, and the memory it would take; takes some seconds. */
+        post: operations["postRunEstimate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/runs/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a new run may be asked for. */
+        get: operations["getRunOptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{slug}/serving": {
         parameters: {
             query?: never;
@@ -860,6 +980,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{slug}/snapshots/{number}/download.zip": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The whole snapshot as one zip file, JSON lines and Parquet. */
+        get: operations["getSnapshotArchive"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{slug}/snapshots/{number}/files/{name}": {
         parameters: {
             query?: never;
@@ -867,8 +1004,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description One of the snapshot's files, as it is stored. */
+        /** @description One of the snapshot's files, as it is stored, or made into Parquet. */
         get: operations["getSnapshotFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/snapshots/{number}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The first rows, at most 100, as they are in the file. */
+        get: operations["getSnapshotRows"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1866,6 +2020,32 @@ export interface components {
         Members: {
             results: components["schemas"]["Member"][];
         };
+        /** @description MB of 2**20 bytes. */
+        Memory: {
+            parts: components["schemas"]["MemoryPart"][];
+            /**
+             * Format: double
+             * @description Peak while it trains.
+             */
+            total_mb: number;
+            /** Format: double */
+            weights_mb: number;
+            /**
+             * Format: double
+             * @description What serving the base takes.
+             */
+            inference_mb: number;
+            device: string;
+            /** Format: double */
+            available_mb: number | null;
+            fits: boolean | null;
+        };
+        MemoryPart: {
+            name: string;
+            /** Format: double */
+            mb: number;
+            when: components["schemas"]["WhenEnum"];
+        };
         Message: {
             role: components["schemas"]["MessageRoleEnum"];
             content: string;
@@ -1947,6 +2127,13 @@ export interface components {
          * @enum {string}
          */
         OutcomeEnum: "win" | "tie" | "loss";
+        /**
+         * @description * `continue` - continue
+         *     * `reference` - reference
+         *     * `both` - both
+         * @enum {string}
+         */
+        ParentUseEnum: "continue" | "reference" | "both";
         PatchedMemberRoleRequest: {
             role?: components["schemas"]["RoleEnum"];
         };
@@ -2422,6 +2609,172 @@ export interface components {
          * @enum {string}
          */
         RoundStateEnum: "draft" | "generating" | "labeling" | "closed" | "failed" | "canceled";
+        RunDetail: {
+            number: number;
+            method: string;
+            preset: string;
+            snapshot: number;
+            parent: number | null;
+            judge: number | null;
+            state: components["schemas"]["RunStateEnum"];
+            /** @description Asked to end; it saves a checkpoint first. */
+            stopping: boolean;
+            phase: string;
+            /** @description Of the phase. */
+            step: number;
+            steps: number | null;
+            /** Format: double */
+            eta_s: number | null;
+            message: string;
+            adapter: number | null;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            /** Format: date-time */
+            heartbeat_at: string | null;
+            worker: string;
+            starts: number;
+            advice: string;
+            warnings: string[];
+            estimate: components["schemas"]["Memory"] | null;
+            spec: {
+                [key: string]: unknown;
+            };
+            measured: {
+                [key: string]: unknown;
+            } | null;
+            made: {
+                [key: string]: unknown;
+            } | null;
+            /** @description The last line of metrics. */
+            latest: {
+                [key: string]: unknown;
+            } | null;
+        };
+        RunEstimate: {
+            spec: {
+                [key: string]: unknown;
+            };
+            estimate: components["schemas"]["Memory"];
+            /**
+             * Format: double
+             * @description Free on this machine now.
+             */
+            available_mb: number | null;
+            fits: boolean | null;
+        };
+        RunField: {
+            path: string;
+            section: string;
+            title: string;
+            description: string;
+            type: components["schemas"]["RunFieldTypeEnum"];
+            default: unknown;
+            /** Format: double */
+            minimum: number | null;
+            /** Format: double */
+            maximum: number | null;
+            choices: string[] | null;
+            unit: string | null;
+            methods: string[];
+        };
+        /**
+         * @description * `integer` - integer
+         *     * `number` - number
+         *     * `boolean` - boolean
+         *     * `choice` - choice
+         *     * `numbers` - numbers
+         *     * `names` - names
+         *     * `text` - text
+         * @enum {string}
+         */
+        RunFieldTypeEnum: "integer" | "number" | "boolean" | "choice" | "numbers" | "names" | "text";
+        RunMethod: {
+            name: string;
+            title: string;
+            description: string;
+            available: boolean;
+            /** @description Why it is not available. */
+            reason: string;
+        };
+        RunMetricRow: {
+            position: number;
+            values: {
+                [key: string]: unknown;
+            };
+        };
+        RunMetrics: {
+            total: number;
+            rows: components["schemas"]["RunMetricRow"][];
+        };
+        RunOptions: {
+            base: string;
+            methods: components["schemas"]["RunMethod"][];
+            presets: components["schemas"]["RunPreset"][];
+            fields: components["schemas"]["RunField"][];
+        };
+        /** @description A page of RunRow. */
+        RunPage: {
+            results: components["schemas"]["RunRow"][];
+            next: string | null;
+        };
+        RunPreset: {
+            name: string;
+            title: string;
+            why: string;
+            /**
+             * Format: double
+             * @description Largest base, in billions of weights.
+             */
+            weights_b: number;
+            recommended: boolean;
+        };
+        RunRequestRequest: {
+            snapshot: number;
+            method: string;
+            /** @default  */
+            preset: string;
+            /** @description What differs from the preset, by section of the engine's spec. */
+            values?: {
+                [key: string]: unknown;
+            };
+            /** @description An adapter. */
+            parent?: number | null;
+            /** @default continue */
+            parent_use: components["schemas"]["ParentUseEnum"];
+            /** @description A reward adapter. */
+            judge?: number | null;
+        };
+        RunRow: {
+            number: number;
+            method: string;
+            preset: string;
+            snapshot: number;
+            parent: number | null;
+            judge: number | null;
+            state: components["schemas"]["RunStateEnum"];
+            /** @description Asked to end; it saves a checkpoint first. */
+            stopping: boolean;
+            phase: string;
+            /** @description Of the phase. */
+            step: number;
+            steps: number | null;
+            /** Format: double */
+            eta_s: number | null;
+            message: string;
+            adapter: number | null;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+        };
         /**
          * @description * `queued` - waiting for a worker
          *     * `running` - running
@@ -2592,6 +2945,10 @@ export interface components {
                 } | null;
             };
             files: components["schemas"]["SnapshotFile"][];
+            /** @description Files that are made of others when asked for. */
+            parquet: string[];
+            /** @description How to read the unpacked archive: a line of Python for each kind of rows. */
+            load_dataset: string[];
             /** @description How many of its rankings were revised or withdrawn after it was built. */
             changed_since: number;
         };
@@ -2626,6 +2983,12 @@ export interface components {
             /** Format: date-time */
             finished_at: string | null;
         };
+        SnapshotRows: {
+            rows: {
+                [key: string]: unknown;
+            }[];
+            more: boolean;
+        };
         SnapshotSpecShape: {
             rounds?: number[];
             /** Format: date-time */
@@ -2641,6 +3004,8 @@ export interface components {
             aggregation: components["schemas"]["AggregationEnum"];
             /** @default ranking */
             weight: components["schemas"]["WeightEnum"];
+            excluded_rounds?: number[];
+            excluded_labelers?: string[];
         };
         SnapshotSpecShapeRequest: {
             rounds?: number[];
@@ -2657,6 +3022,8 @@ export interface components {
             aggregation: components["schemas"]["AggregationEnum"];
             /** @default ranking */
             weight: components["schemas"]["WeightEnum"];
+            excluded_rounds?: number[];
+            excluded_labelers?: string[];
         };
         /**
          * @description * `queued` - waiting to be built
@@ -2815,6 +3182,13 @@ export interface components {
          * @enum {string}
          */
         WeightEnum: "ranking" | "task";
+        /**
+         * @description * `always` - always
+         *     * `training` - training
+         *     * `moment` - moment
+         * @enum {string}
+         */
+        WhenEnum: "always" | "training" | "moment";
         /**
          * @description * `automatic` - automatic
          *     * `ask` - ask
@@ -4105,6 +4479,199 @@ export interface operations {
             };
         };
     };
+    getRuns: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+                snapshot?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunPage"];
+                };
+            };
+        };
+    };
+    postRuns: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunRequestRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetail"];
+                };
+            };
+        };
+    };
+    getRun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetail"];
+                };
+            };
+        };
+    };
+    postRunAction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+                step: "cancel" | "resume";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetail"];
+                };
+            };
+        };
+    };
+    getRunLog: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+        };
+    };
+    getRunMetrics: {
+        parameters: {
+            query?: {
+                /** @description Only lines after this position. */
+                after?: number;
+                /** @description About so many lines; 1000. */
+                points?: number;
+            };
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunMetrics"];
+                };
+            };
+        };
+    };
+    postRunEstimate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunRequestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunEstimate"];
+                };
+            };
+        };
+    };
+    getRunOptions: {
+        parameters: {
+            query?: {
+                /** @description Train on this one. */
+                snapshot?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOptions"];
+                };
+            };
+        };
+    };
     getServing: {
         parameters: {
             query?: never;
@@ -4242,6 +4809,28 @@ export interface operations {
             };
         };
     };
+    getSnapshotArchive: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+        };
+    };
     getSnapshotFile: {
         parameters: {
             query?: never;
@@ -4261,6 +4850,32 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": string;
+                };
+            };
+        };
+    };
+    getSnapshotRows: {
+        parameters: {
+            query?: {
+                kind?: "demonstrations" | "rankings";
+                limit?: number;
+                side?: "held_out" | "train";
+            };
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotRows"];
                 };
             };
         };

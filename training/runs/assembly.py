@@ -1,0 +1,184 @@
+"""The whole spec of a run, from what a person chose and what Prefloop knows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from annotate.errors import Invalid
+from training.engine.errors import SpecError
+from training.engine.presets import PRESETS, with_preset
+from training.engine.spec import Method, RunSpec, parse_spec
+from training.engine.spec.words import problems
+
+Values = dict[str, Any]
+
+DATA, ADAPTERS = "data", "adapters"
+GENERAL_TEXT = f"{DATA}/general.txt"
+PARENT_USES = ("continue", "reference", "both")
+FILES = (
+    "rankings",
+    "pairs",
+    "demonstrations",
+    "evaluation_rankings",
+    "evaluation_pairs",
+    "evaluation_demonstrations",
+)
+# What follows from the other choices, and what would let a project's admin read this machine's
+# files or run code on it.
+DECIDED = frozenset(
+    {
+        "method",
+        "parent",
+        "merge",
+        "base.model",
+        "base.revision",
+        "base.trust_remote_code",
+        "dpo.reference_cache",
+        "online.rewards",
+        "data.general_text",
+        *(f"data.{name}" for name in FILES),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a run is to do. values: a part of the engine's spec, by section.
+
+    data: the engine's `data` for the method, as the snapshot's manifest says it; None: it has none.
+    base: name of the model. parent, judge: content hashes of adapters, "" for none.
+    """
+
+    method: str
+    preset: str
+    values: Mapping[str, Any]
+    data: Mapping[str, Any] | None
+    base: str
+    parent: str = ""
+    parent_use: str = "continue"
+    judge: str = ""
+
+
+def assemble(choice: Choice) -> Values:
+    """The spec as JSON, with every default; its paths are those inside of the run folder.
+
+    Raises Invalid, which names the fields at fault.
+    """
+    method = method_named(choice.method)
+    if choice.preset and choice.preset not in PRESETS:
+        raise _invalid("preset", f"There is no preset “{choice.preset}”: {', '.join(PRESETS)}.")
+    if choice.data is None:
+        raise _invalid("snapshot", nothing_for(method))
+    if learns_from_judge(method) != bool(choice.judge):
+        raise _invalid("judge", _about_judge(method))
+    if choice.parent_use not in PARENT_USES:
+        raise _invalid("parent_use", f"Choose among {', '.join(PARENT_USES)}.")
+    chosen = _open_values(choice.values)
+    values = _with_decided(choice, method, chosen)
+    try:
+        whole = with_preset(choice.preset, values) if choice.preset else values
+        return parse_spec(whole).model_dump(mode="json")
+    except SpecError as problem:
+        raise _in_fields(problem) from None
+
+
+def method_named(name: str) -> Method:
+    """Raises Invalid."""
+    if name not in list(Method):
+        raise _invalid("method", f"There is no method “{name}”: {', '.join(Method)}.")
+    return Method(name)
+
+
+def learns_from_judge(method: Method) -> bool:
+    """Whether the method answers prompts itself, and a reward adapter says how well."""
+    return method.section == "online"
+
+
+def nothing_for(method: Method) -> str:
+    """Why a snapshot cannot be trained on, and what to do."""
+    wanted = "demonstrations" if method is Method.SFT else "rankings"
+    return (
+        f"The snapshot has no {wanted} to train on, which {method} needs. "
+        f"Collect {wanted}, build a new snapshot, or choose another method."
+    )
+
+
+def files_of(spec: Mapping[str, Any]) -> list[str]:
+    """The data files that a spec names, as paths inside of the run folder."""
+    return [path for name in FILES for path in spec["data"][name]]
+
+
+def adapters_of(spec: Mapping[str, Any]) -> list[str]:
+    """The content hashes of the adapters that a spec names."""
+    named = [spec["parent"]["adapter"]] if spec.get("parent") else []
+    named += (spec.get("online") or {}).get("rewards", [])
+    return [path.removeprefix(f"{ADAPTERS}/") for path in named if path.startswith(f"{ADAPTERS}/")]
+
+
+def _about_judge(method: Method) -> str:
+    if learns_from_judge(method):
+        return f"{method} learns from the rewards of a reward model: choose one as the judge."
+    return f"{method} learns from the rankings themselves: choose no judge."
+
+
+def _open_values(values: Mapping[str, Any]) -> Values:
+    """Without nulls, which mean "as if it were not there". Raises Invalid for what is decided."""
+    taken = sorted(path for path in _paths(values) if path in DECIDED)
+    if taken:
+        words = "Prefloop decides this itself: leave it out."
+        raise Invalid(f"{taken[0]}: {words}", fields={path: [words] for path in taken})
+    return {
+        section: _without_nulls(inner) if isinstance(inner, Mapping) else inner
+        for section, inner in values.items()
+        if inner is not None
+    }
+
+
+def _without_nulls(values: Mapping[str, Any]) -> Values:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _paths(values: Mapping[str, Any]) -> Iterator[str]:
+    for section, inner in values.items():
+        yield section
+        if isinstance(inner, Mapping):
+            yield from (f"{section}.{name}" for name in inner)
+
+
+def _with_decided(choice: Choice, method: Method, chosen: Values) -> Values:
+    values = {**chosen, "method": str(method)}
+    decided: dict[str, Values] = {"data": _data(choice, method), "base": {"model": choice.base}}
+    if choice.judge:
+        decided["online"] = {"rewards": [f"{ADAPTERS}/{choice.judge}"]}
+    for section, inner in decided.items():
+        said = chosen.get(section, {})
+        if not isinstance(said, Mapping):
+            raise _invalid(section, "It must be an object with fields.")
+        values[section] = {**inner, **said}
+    if choice.parent:
+        adapter = f"{ADAPTERS}/{choice.parent}"
+        values["parent"] = {"adapter": adapter, "use": choice.parent_use}
+    return values
+
+
+def _data(choice: Choice, method: Method) -> Values:
+    """The snapshot's files, and a page of ordinary text on which forgetting is measured."""
+    files: Values = {} if method is Method.REWARD else {"general_text": GENERAL_TEXT}
+    for name, value in (choice.data or {}).items():
+        files[name] = [f"{DATA}/{path}" for path in value] if name in FILES else value
+    return files
+
+
+def _invalid(field: str, message: str) -> Invalid:
+    return Invalid(message, fields={field: [message]})
+
+
+def _in_fields(problem: SpecError) -> Invalid:
+    fields: dict[str, list[str]] = {}
+    if isinstance(problem.__cause__, ValidationError):
+        for field, what in problems(problem.__cause__, RunSpec):
+            if field:
+                fields.setdefault(field, []).append(what)
+    return Invalid(problem.message, fields=fields)

@@ -1,0 +1,144 @@
+"""What a run may be asked for, for a form: methods, presets, every field of the engine's spec."""
+
+from functools import cache
+from typing import Any
+
+from training.engine.presets import PRESETS
+from training.engine.spec import Method, RunSpec
+from training.runs.assembly import DECIDED
+
+TITLES = {
+    Method.SFT: ("Supervised fine-tuning", "Imitates demonstrations, the answers people wrote."),
+    Method.REWARD: (
+        "Reward model",
+        "Learns to score answers as people rank them. It judges other adapters.",
+    ),
+    Method.DPO: (
+        "Direct preference optimization",
+        "Makes what was ranked higher likelier. The usual choice for rankings.",
+    ),
+    Method.KTO: (
+        "Kahneman-Tversky optimization",
+        "Learns from single good and bad answers; bears one-sided data.",
+    ),
+    Method.RLOO: (
+        "RLOO",
+        "Answers prompts itself and learns from a reward model, each answer against the others.",
+    ),
+    Method.GRPO: (
+        "GRPO",
+        "Answers prompts itself and learns from a reward model, rewards scaled within a prompt.",
+    ),
+}
+FIELD_TITLES = {
+    "lora.r": "Rank",
+    "lora.alpha": "Strength (alpha)",
+    "lora.use_rslora": "Rank-stabilized scaling",
+    "optimizer.lr": "Learning rate",
+    "reward.head_lr": "Learning rate of the head",
+    "dpo.sft_weight": "SFT weight",
+}
+# Of the sections that all methods have, what only some of them read.
+READ_BY = {
+    "data.ties": (Method.REWARD, Method.DPO, Method.KTO),
+    "data.unacceptable": (Method.REWARD, Method.DPO, Method.KTO),
+    "evaluation.learning_curve": (Method.REWARD, Method.DPO),
+    "evaluation.answers": (Method.SFT, Method.DPO, Method.KTO, Method.RLOO, Method.GRPO),
+    "evaluation.max_new_tokens": (Method.SFT, Method.DPO, Method.KTO, Method.RLOO, Method.GRPO),
+}
+_KINDS = {"integer": "integer", "number": "number", "boolean": "boolean", "string": "text"}
+FIELD_KINDS = ("integer", "number", "boolean", "choice", "numbers", "names", "text")
+Described = dict[str, Any]
+
+
+def methods() -> list[Described]:
+    """name, title, description of each."""
+    return [
+        {"name": str(method), "title": title, "description": text}
+        for method, (title, text) in ((one, _titled(one)) for one in Method)
+    ]
+
+
+def _titled(method: Method) -> tuple[str, str]:
+    return TITLES.get(method, (method.value.upper(), ""))
+
+
+def presets(weights_b: float | None) -> list[Described]:
+    """Smallest first; the recommended one is the smallest that is meant for the base.
+
+    weights_b: the base's size in billions of weights; None: nobody knows, and none is recommended.
+    """
+    sizes = sorted(preset.weights_b for preset in PRESETS.values())
+    fitting = None if weights_b is None else next((s for s in sizes if s >= weights_b), sizes[-1])
+    return [
+        {
+            "name": name,
+            "title": preset.title,
+            "why": preset.why,
+            "weights_b": preset.weights_b,
+            "recommended": preset.weights_b == fitting,
+        }
+        for name, preset in sorted(PRESETS.items(), key=lambda item: item[1].weights_b)
+    ]
+
+
+@cache
+def fields() -> tuple[Described, ...]:
+    """Every field that may be chosen, in the order of the spec."""
+    schema = RunSpec.model_json_schema()
+    found = []
+    for section, reference in schema["properties"].items():
+        inner = _resolved(reference, schema["$defs"])
+        for name, field in inner.get("properties", {}).items():
+            path = f"{section}.{name}"
+            if path not in DECIDED and section not in DECIDED:
+                found.append(_field(path, field, schema["$defs"]))
+    return tuple(found)
+
+
+def _field(path: str, field: Described, definitions: Described) -> Described:
+    section, name = path.split(".")
+    own = _resolved(field, definitions)
+    kind, choices = _kind(own, field)
+    return {
+        "path": path,
+        "section": section,
+        "title": FIELD_TITLES.get(path, name.replace("_", " ").capitalize()),
+        "description": field.get("description", ""),
+        "type": kind,
+        "default": field.get("default"),
+        "minimum": own.get("minimum", own.get("exclusiveMinimum")),
+        "maximum": own.get("maximum", own.get("exclusiveMaximum")),
+        "choices": choices,
+        "unit": field.get("unit"),
+        "methods": [str(method) for method in _readers(path, section)],
+    }
+
+
+def _readers(path: str, section: str) -> tuple[Method, ...]:
+    if path in READ_BY:
+        return READ_BY[path]
+    own = tuple(method for method in Method if method.section == section)
+    return own or tuple(Method)
+
+
+def _kind(own: Described, field: Described) -> tuple[str, list[Any] | None]:
+    if "enum" in own:
+        return "choice", list(own["enum"])
+    if own.get("type") == "array":
+        return "numbers", None
+    if "type" in own:
+        return _KINDS[own["type"]], None
+    # "all-linear", or a list of names.
+    words = [one["const"] for one in field.get("anyOf", []) if "const" in one]
+    return "names", words
+
+
+def _resolved(field: Described, definitions: Described) -> Described:
+    """What stands behind a reference, and what is left of a choice between it and null."""
+    if "$ref" in field:
+        return dict(definitions[field["$ref"].rpartition("/")[2]])
+    several = [one for one in field.get("anyOf", []) if one.get("type") != "null"]
+    if len(several) == 1:
+        return _resolved(several[0], definitions)
+    return field
