@@ -7,6 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from annotate.exchange.sink import Sink
+
 Numbers = Sequence[int] | npt.NDArray[np.integer[npt.NBitBase]]
 
 # The texts of a row group are written once, as a dictionary of this size at most.
@@ -17,38 +19,6 @@ TEXT = pa.dictionary(pa.int32(), pa.string())
 MESSAGES = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
 
 
-class _Sink:
-    """The end of a pipe that a writer writes to and a generator takes from."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-        self.position = 0
-
-    def write(self, data: bytes) -> int:
-        self.pieces.append(bytes(data))
-        self.position += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self.position
-
-    def writable(self) -> bool:
-        return True
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """The reader of the sink decides when it is done."""
-
-    def taken(self) -> bytes:
-        data = b"".join(self.pieces)
-        self.pieces.clear()
-        return data
-
-
 def stream_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[bytes]:
     """Yield a Parquet file in pieces, each table as a row group. No table makes an empty file.
 
@@ -56,7 +26,7 @@ def stream_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[byt
     the rest of it. Text columns of the tables may be dictionaries: they are written as such, once
     a row group, and read back as plain text.
     """
-    sink = _Sink()
+    sink = Sink()
     with pq.ParquetWriter(
         sink,
         schema,

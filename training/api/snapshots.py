@@ -1,35 +1,23 @@
 """Snapshots: create, watch, cancel, read, download."""
 
 from collections.abc import Callable
-from pathlib import PurePosixPath
 from typing import Any
 
-from django.http import FileResponse
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotate.api.exports import AnyMediaType
 from annotate.api.paging import page
 from annotate.api.shapes import Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import Invalid, NotFound
 from annotate.models import MAX_OVERLAP
 from annotate.queries.access import MANAGE, READ_DATA
-from annotate.services import audit
 from training.models import Snapshot, SnapshotState
 from training.queries import snapshots as reads
 from training.services import snapshots
-from training.snapshots.files import CARD
 from training.snapshots.spec import Aggregation, SnapshotSpec, Weight
-
-CONTENT_TYPES = {
-    ".jsonl": "application/jsonl",
-    ".json": "application/json",
-    ".md": "text/markdown; charset=utf-8",
-}
 
 
 class SnapshotSpecShape(Shape):
@@ -48,6 +36,12 @@ class SnapshotSpecShape(Shape):
     )
     weight = serializers.ChoiceField(
         choices=[str(each) for each in Weight], default=str(Weight.RANKING)
+    )
+    excluded_rounds = serializers.ListField(
+        child=serializers.IntegerField(min_value=1), default=list, max_length=1000
+    )
+    excluded_labelers = serializers.ListField(
+        child=serializers.CharField(max_length=150), default=list, max_length=1000
     )
 
 
@@ -111,6 +105,13 @@ class SnapshotDetail(SnapshotRow):
         help_text="For each method the engine's `data`; null where the snapshot has none for it.",
     )
     files = SnapshotFile(many=True)
+    parquet = serializers.ListField(
+        child=serializers.CharField(), help_text="Files that are made of others when asked for."
+    )
+    load_dataset = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="How to read the unpacked archive: a line of Python for each kind of rows.",
+    )
     changed_since = serializers.IntegerField(
         help_text="How many of its rankings were revised or withdrawn after it was built."
     )
@@ -173,53 +174,24 @@ class SnapshotActionView(ProjectView):
         return Response(reads.detail(reads.one(access.project.pk, number)))
 
 
-class SnapshotCardView(ProjectView):
-    content_negotiation_class = AnyMediaType
-
-    @extend_schema(responses={(200, "text/markdown"): OpenApiTypes.STR})
-    def get(self, request: Request, slug: str, number: int) -> FileResponse:
-        """The dataset card, as Markdown."""
-        access = self.access(request, slug, READ_DATA)
-        card = reads.opened(reads.one(access.project.pk, number), CARD)
-        return FileResponse(card, content_type=CONTENT_TYPES[".md"])
-
-
-class SnapshotFileView(ProjectView):
-    content_negotiation_class = AnyMediaType
-
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
-    def get(self, request: Request, slug: str, number: int, name: str) -> FileResponse:
-        """One of the snapshot's files, as it is stored."""
-        access = self.access(request, slug, READ_DATA)
-        snapshot = reads.one(access.project.pk, number)
-        file = reads.opened(snapshot, name)
-        audit.record(
-            verb="downloaded",
-            of=snapshot,
-            project_id=access.project.pk,
-            actor_id=user_of(request).pk,
-            file=name,
-        )
-        return FileResponse(
-            file,
-            as_attachment=True,
-            filename=f"{slug}-snapshot-{number}-{name.replace('/', '-')}",
-            content_type=CONTENT_TYPES[PurePosixPath(name).suffix],
-        )
-
-
 def _spec(project_id: int, body: dict[str, Any]) -> SnapshotSpec:
-    known = reads.labelers_named(project_id, body["labelers"])
-    if unknown := sorted(set(body["labelers"]) - known.keys()):
-        message = f"“{unknown[0]}” has ranked nothing here. Choose among those who have."
-        raise Invalid(message, fields={"labelers": [message]})
     return SnapshotSpec(
         rounds=tuple(body["rounds"]),
         since=body["since"],
         until=body["until"],
-        labelers=tuple(known.values()),
+        labelers=_people(project_id, body, "labelers"),
         minimum_overlap=body["minimum_overlap"],
         flagged=body["flagged"],
         aggregation=Aggregation(body["aggregation"]),
         weight=Weight(body["weight"]),
+        excluded_rounds=tuple(body["excluded_rounds"]),
+        excluded_labelers=_people(project_id, body, "excluded_labelers"),
     )
+
+
+def _people(project_id: int, body: dict[str, Any], field: str) -> tuple[int, ...]:
+    known = reads.labelers_named(project_id, body[field])
+    if unknown := sorted(set(body[field]) - known.keys()):
+        message = f"“{unknown[0]}” has ranked nothing here. Choose among those who have."
+        raise Invalid(message, fields={field: [message]})
+    return tuple(known.values())

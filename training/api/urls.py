@@ -10,6 +10,7 @@ from training.api import (
     loop,
     promotions,
     runs,
+    snapshot_files,
     snapshots,
 )
 
@@ -21,10 +22,10 @@ _SNAPSHOT = "projects/<slug:slug>/snapshots/<int:number>"
 urlpatterns = [
     path("projects/<slug:slug>/snapshots", snapshots.SnapshotsView.as_view()),
     path(_SNAPSHOT, snapshots.SnapshotView.as_view()),
-    path(f"{_SNAPSHOT}/card", snapshots.SnapshotCardView.as_view()),
-    path(f"{_SNAPSHOT}/files/<path:name>", snapshots.SnapshotFileView.as_view()),
-    path(f"{_SNAPSHOT}/rows", snapshots.SnapshotRowsView.as_view()),
-    path(f"{_SNAPSHOT}/download.zip", snapshots.SnapshotArchiveView.as_view()),
+    path(f"{_SNAPSHOT}/card", snapshot_files.SnapshotCardView.as_view()),
+    path(f"{_SNAPSHOT}/files/<path:name>", snapshot_files.SnapshotFileView.as_view()),
+    path(f"{_SNAPSHOT}/rows", snapshot_files.SnapshotRowsView.as_view()),
+    path(f"{_SNAPSHOT}/download.zip", snapshot_files.SnapshotArchiveView.as_view()),
     path(f"{_SNAPSHOT}/<str:step>", snapshots.SnapshotActionView.as_view()),
     path("projects/<slug:slug>/runs", runs.RunsView.as_view()),
     path("projects/<slug:slug>/runs/estimate", runs.RunEstimateView.as_view()),

@@ -31,6 +31,10 @@ def rankings(project_id: int, spec: SnapshotSpec) -> QuerySet[Ranking]:
         found = found.filter(created_at__lt=spec.until)
     if spec.labelers:
         found = found.filter(labeler_id__in=spec.labelers)
+    if spec.excluded_rounds:
+        found = found.exclude(round__number__in=spec.excluded_rounds)
+    if spec.excluded_labelers:
+        found = found.exclude(labeler_id__in=spec.excluded_labelers)
     if not spec.flagged:
         flags = Claim.objects.filter(task_id=OuterRef("task_id"), state=ClaimState.FLAGGED)
         found = found.filter(~Exists(flags))

@@ -2,21 +2,19 @@
 
 from typing import Any
 
-from django.core.files.base import File
-from django.core.files.storage import storages
 from django.db.models import Q, QuerySet
 
-from annotate.errors import Conflict, NotFound
+from annotate.errors import NotFound
 from annotate.models import User
 from training.models import Snapshot
 from training.models.snapshot import UNFINISHED
-from training.snapshots.files import MANIFEST
+from training.queries import snapshot_files
 from training.snapshots.spec import SnapshotSpec
 
 
 def of_project(project_id: int) -> QuerySet[Snapshot]:
     """A project's snapshots."""
-    return Snapshot.objects.filter(project_id=project_id).select_related("created_by")
+    return Snapshot.objects.filter(project_id=project_id).select_related("created_by", "project")
 
 
 def one(project_id: int, number: int) -> Snapshot:
@@ -67,6 +65,8 @@ def detail(snapshot: Snapshot) -> dict[str, Any]:
             {"name": name, "bytes": file["bytes"], "sha256": file["sha256"]}
             for name, file in manifest.get("files", {}).items()
         ],
+        "parquet": snapshot_files.parquet_names(snapshot),
+        "load_dataset": snapshot_files.load_lines(snapshot, archive_name(snapshot)),
         "changed_since": changed_since(snapshot),
     }
 
@@ -76,22 +76,21 @@ def changed_since(snapshot: Snapshot) -> int:
     return snapshot.parts.filter(ranking__current=False).count()
 
 
+def archive_name(snapshot: Snapshot) -> str:
+    """Of the folder in its archive, which is called the same."""
+    return f"{snapshot.project.slug}-snapshot-{snapshot.number}"
+
+
 def _spec(snapshot: Snapshot) -> dict[str, Any]:
+    """With the names of people instead of their ids."""
     spec = SnapshotSpec.from_dict(snapshot.spec)
-    names = User.objects.filter(pk__in=spec.labelers).order_by("username")
-    return {**spec.as_dict(), "labelers": list(names.values_list("username", flat=True))}
-
-
-def opened(snapshot: Snapshot, name: str) -> File[bytes]:
-    """One of its files. Raises NotFound for another name, Conflict when the storage lost it."""
-    if not snapshot.manifest or name not in {*snapshot.manifest["files"], MANIFEST}:
-        raise NotFound
-    try:
-        return storages["snapshots"].open(f"{snapshot.content_hash}/{name}")
-    except FileNotFoundError:
-        raise Conflict(
-            "The file is not in the storage any more. Create the snapshot again."
-        ) from None
+    people = {*spec.labelers, *spec.excluded_labelers}
+    names = dict(User.objects.filter(pk__in=people).values_list("pk", "username"))
+    return {
+        **spec.as_dict(),
+        "labelers": sorted(names[key] for key in spec.labelers),
+        "excluded_labelers": sorted(names[key] for key in spec.excluded_labelers),
+    }
 
 
 def labelers_named(project_id: int, usernames: list[str]) -> dict[str, int]:

@@ -32,11 +32,12 @@ def create_snapshot(*, project_id: int, actor_id: int, spec: SnapshotSpec) -> Sn
 
 def _check(project: Project, spec: SnapshotSpec) -> None:
     known = set(Round.objects.filter(project=project).values_list("number", flat=True))
-    if unknown := set(spec.rounds) - known:
+    if unknown := {*spec.rounds, *spec.excluded_rounds} - known:
         message = f"This project has no round {min(unknown)}. Choose among its rounds."
         raise Invalid(message, fields={"rounds": [message]})
-    ranked = Ranking.objects.filter(project=project, labeler_id__in=spec.labelers)
-    if set(spec.labelers) - set(ranked.values_list("labeler_id", flat=True)):
+    named = {*spec.labelers, *spec.excluded_labelers}
+    ranked = Ranking.objects.filter(project=project, labeler_id__in=named)
+    if named - set(ranked.values_list("labeler_id", flat=True)):
         message = "One of the labelers has ranked nothing here. Choose among those who have."
         raise Invalid(message, fields={"labelers": [message]})
     if spec.since and spec.until and spec.since >= spec.until:
@@ -44,7 +45,8 @@ def _check(project: Project, spec: SnapshotSpec) -> None:
         raise Invalid(message, fields={"until": [message]})
     if not selection.any_task(project.pk, spec):
         raise Invalid(
-            "No ranking is chosen. Choose more rounds, dates or labelers, or a smaller overlap.",
+            "No ranking is chosen. Choose more rounds, dates or labelers, exclude fewer, or lower "
+            "the overlap.",
             code="no_rankings",
         )
 

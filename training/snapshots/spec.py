@@ -27,7 +27,7 @@ class SnapshotSpec:
 
     rounds: numbers. since, until: when a ranking was given, since ≤ t < until. labelers: user ids.
     minimum_overlap: chosen rankings that a task must have. flagged: keep tasks that somebody
-    flagged.
+    flagged. excluded_rounds, excluded_labelers: left out of what the others choose.
     """
 
     rounds: tuple[int, ...] = ()
@@ -38,6 +38,8 @@ class SnapshotSpec:
     flagged: bool = False
     aggregation: Aggregation = Aggregation.EVERY
     weight: Weight = Weight.RANKING
+    excluded_rounds: tuple[int, ...] = ()
+    excluded_labelers: tuple[int, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, the same for the same choice."""
@@ -49,11 +51,13 @@ class SnapshotSpec:
             "until": _written(self.until),
             "aggregation": str(self.aggregation),
             "weight": str(self.weight),
+            "excluded_rounds": sorted(set(self.excluded_rounds)),
+            "excluded_labelers": sorted(set(self.excluded_labelers)),
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of `as_dict`."""
+        """The inverse of `as_dict`; of specs from before anything could be excluded, too."""
         return cls(
             rounds=tuple(values["rounds"]),
             since=_read(values["since"]),
@@ -63,6 +67,8 @@ class SnapshotSpec:
             flagged=values["flagged"],
             aggregation=Aggregation(values["aggregation"]),
             weight=Weight(values["weight"]),
+            excluded_rounds=tuple(values.get("excluded_rounds", ())),
+            excluded_labelers=tuple(values.get("excluded_labelers", ())),
         )
 
 
