@@ -16,11 +16,13 @@ from training.services import (
     judging,
     leases,
     promotions,
+    rebuilding,
     running,
     tidying,
 )
 from training.services.evaluations import ANSWER, JUDGE
 from training.services.promotions import PROMOTE
+from training.services.rebuilding import CONTINUE
 from training.services.runs import TRAIN
 from training.services.snapshots import BUILD
 
@@ -32,9 +34,19 @@ def build_snapshot(snapshot_id: int) -> None:
 
 @shared_task(name="training.advance_snapshots", soft_time_limit=30)
 def advance_snapshots() -> None:
-    """Send the jobs that wait: after a crash, a lost message, or another one of the project."""
+    """Send the jobs that wait: after a crash, a lost message, or another one of the project.
+
+    And those of rebuilds whose snapshot has been built.
+    """
     for snapshot_id in snapshots.to_advance():
         enqueue(BUILD, snapshot_id=snapshot_id)
+    for rebuild_id in rebuilding.to_continue():
+        enqueue(CONTINUE, rebuild_id=rebuild_id)
+
+
+@shared_task(name=CONTINUE)
+def continue_rebuild(rebuild_id: int) -> None:
+    rebuilding.continue_rebuild(rebuild_id=rebuild_id)
 
 
 @shared_task(name=PROMOTE)

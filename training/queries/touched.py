@@ -15,6 +15,7 @@ from training.models import (
     TrainedAdapter,
     TrainingRun,
 )
+from training.queries.promotions import current
 
 MOST = 500
 
@@ -91,7 +92,7 @@ def described(project_id: int, touched: Touched) -> dict[str, Any]:
 
 def _adapters(project_id: int, touched: Touched) -> list[dict[str, Any]]:
     done = Promotion.objects.filter(project_id=project_id, state=PromotionState.DONE)
-    last = done.order_by("-number").first()
+    now = current(project_id)
     promoted: dict[int, list[int]] = {}
     for adapter, number in done.filter(adapter__in=touched.adapters).values_list(
         "adapter_id", "number"
@@ -105,7 +106,7 @@ def _adapters(project_id: int, touched: Touched) -> list[dict[str, Any]]:
             "snapshot": each.run.snapshot.number,
             "method": each.run.method,
             "because": touched.adapters[each.pk],
-            "current": last is not None and last.adapter_id == each.pk,
+            "current": each == now,
             "promotions": sorted(promoted.get(each.pk, [])),
         }
         for each in found.select_related("run__snapshot").order_by("-number")[:MOST]

@@ -15,14 +15,14 @@ from annotate.services import audit
 from training.models import Rebuild, Snapshot, SnapshotState, TrainedAdapter
 from training.models.snapshot import UNFINISHED
 from training.queries.touched import Touched, learned_from
+from training.runs.assembly import DECIDED
+from training.services.runs import create_run
 from training.services.snapshots import create_snapshot
 from training.snapshots.spec import SnapshotSpec
 
 log = logging.getLogger(__name__)
 
 CONTINUE = "training.continue_rebuild"
-# Of a run's spec: what the new run has of its own, from its snapshot, parent and judge.
-OWN = frozenset({"method", "data", "parent"})
 
 
 @transaction.atomic
@@ -128,8 +128,6 @@ def continue_rebuild(*, rebuild_id: int) -> None:
         _give_up(rebuild, f"Snapshot {snapshot.number} was {snapshot.state}.{reason}")
         return
     old = rebuild.adapter.run
-    from training.services.runs import create_run
-
     parent: dict[str, Any] = old.spec.get("parent") or {}
     try:
         with transaction.atomic():
@@ -152,15 +150,15 @@ def continue_rebuild(*, rebuild_id: int) -> None:
 
 def values_of(spec: dict[str, Any]) -> dict[str, Any]:
     """What of a run's spec is asked for again: all that its snapshot and adapters do not decide."""
-    values = {name: value for name, value in spec.items() if name not in OWN and value is not None}
-    values["base"] = {
-        name: value for name, value in spec["base"].items() if name not in ("model", "revision")
-    }
-    if "online" in values:
-        values["online"] = {
-            name: value for name, value in spec["online"].items() if name != "rewards"
+    return {
+        section: {
+            name: value for name, value in inner.items() if f"{section}.{name}" not in DECIDED
         }
-    return values
+        if isinstance(inner, dict)
+        else inner
+        for section, inner in spec.items()
+        if section not in DECIDED and inner is not None
+    }
 
 
 def _give_up(rebuild: Rebuild, message: str) -> None:
