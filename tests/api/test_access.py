@@ -139,6 +139,11 @@ LINES: dict[tuple[str, str], Line] = {
     ("get", f"{SNAPSHOT}/files/<path:name>"): Line(read_data(200)),
     # It is ready: nothing is left to do for those who may.
     ("post", f"{SNAPSHOT}/<str:step>"): Line(manage(409)),
+    ("get", f"{PROJECT}/promotions"): Line(read_data(200)),
+    # The base is the project's model, and it was never another one.
+    ("post", f"{PROJECT}/promotions"): Line(manage(409), {"adapter": None}),
+    ("post", f"{PROJECT}/promotions/roll-back"): Line(manage(409), {}),
+    ("get", f"{PROJECT}/serving"): Line(read_data(200)),
 }
 
 

@@ -78,8 +78,10 @@ def test_admins_see_what_is_served_and_why_not(
 def test_models_of_a_project_say_why_they_are_not_available(
     replica: Replica, project: Project, ada: APIClient
 ) -> None:
-    (model,) = ada.get("/api/projects/tone/models").json()["results"]
+    current, model = ada.get("/api/projects/tone/models").json()["results"]
+    assert (current["kind"], current["name"]) == ("current", "tone/current")
+    assert (current["id"], current["means"]) == (model["id"], "the-base")
     assert (model["name"], model["available"], model["message"]) == ("the-base", True, "")
     Serving.objects.update(selftest="failed", detail="It answers as another one.")
-    (model,) = ada.get("/api/projects/tone/models").json()["results"]
+    current, model = ada.get("/api/projects/tone/models").json()["results"]
     assert (model["available"], model["message"]) == (False, "It answers as another one.")
