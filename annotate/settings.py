@@ -152,6 +152,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600.0},
     },
+    "turn-loops": {
+        "task": "training.turn_loops",
+        "schedule": 3.0,
+        "options": {"expires": 3.0},
+    },
     "advance-promotions": {
         "task": "training.advance_promotions",
         "schedule": 5.0,

@@ -10,16 +10,20 @@ from training.queries import evaluations as evaluation_reads
 from training.queries import promotions as promotion_reads
 from training.queries import snapshots
 from training.services import (
+    ab,
     answering,
     building,
     contenders,
     judging,
     leases,
+    loop,
     promotions,
     rebuilding,
     running,
     tidying,
 )
+from training.services.ab import SERVE
+from training.services.advancing import ADVANCE
 from training.services.evaluations import ANSWER, JUDGE
 from training.services.promotions import PROMOTE
 from training.services.rebuilding import CONTINUE
@@ -97,6 +101,22 @@ def advance_evaluations() -> None:
 @shared_task(name="training.tidy_runs", soft_time_limit=600)
 def tidy_runs() -> None:
     tidying.tidy_runs()
+
+
+@shared_task(name=ADVANCE)
+def advance_step(step_id: int) -> None:
+    loop.advance(step_id=step_id)
+
+
+@shared_task(name=SERVE)
+def serve_candidate(step_id: int) -> None:
+    ab.serve_candidate(step_id=step_id)
+
+
+@shared_task(name="training.turn_loops", soft_time_limit=30)
+def turn_loops() -> None:
+    """Begin the turns that are due, and send the jobs of steps that are under way."""
+    loop.tick()
 
 
 @worker_shutting_down.connect

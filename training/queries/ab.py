@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
-from annotate.models import Comparison, Round, Slot, Task, TaskState
+from annotate.models import Comparison, Round, RoundState, Slot, Task, TaskState
 from training.loop.stopping import METHOD, Standing, decide, interval
+from training.models import LoopStep
 
 
 def standing(round_: Round) -> Standing:
@@ -53,3 +54,13 @@ def figures(round_: Round, asked: dict[str, Any]) -> dict[str, Any]:
         "passed": decision.passed if decision else None,
         "text": decision.text if decision else "",
     }
+
+
+def ordinary_rounds(project_id: int) -> QuerySet[Round]:
+    """Rounds that were started, are no A/B rounds and were not canceled, newest first."""
+    compared = LoopStep.objects.filter(project_id=project_id, ab_round__isnull=False)
+    started = Round.objects.filter(project_id=project_id, started_at__isnull=False)
+    ordinary = started.exclude(state=RoundState.CANCELED).exclude(
+        pk__in=compared.values("ab_round")
+    )
+    return ordinary.order_by("-number")

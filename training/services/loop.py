@@ -1,24 +1,27 @@
-"""The verbs of the loop: set the policy, begin a step, hold it, end it, decide on its candidate."""
+"""The verbs of the loop: begin a step, hold it, end it, decide on its candidate, and the beat."""
 
-from typing import Any
+import logging
 
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from annotate.dispatch import enqueue
-from annotate.errors import Conflict, Invalid, NotFound
+from annotate.errors import Conflict, NotFound, Refusal
 from annotate.models import Project, User
 from annotate.services import audit
-from training.loop.policy import LoopSettings, PolicyError, read
+from training.loop.policy import PolicyError, read
 from training.models import LoopPolicy, LoopStep, Stage, StepState
 from training.models.loop import UNFINISHED_STEPS
 from training.queries import loop as reads
+from training.services import deciding, interventions
+from training.services.advancing import ADVANCE, advance
+from training.services.policy import set_policy
 from training.services.timeline import note
-
-ADVANCE = "training.advance_step"
+from training.services.turn import turn_of
 
 __all__ = [
+    "advance",
     "approve",
     "begin_step",
     "cancel",
@@ -27,42 +30,10 @@ __all__ = [
     "resume",
     "retry",
     "set_policy",
+    "tick",
 ]
 
-
-@transaction.atomic
-def set_policy(
-    *, project_id: int, actor_id: int, settings: dict[str, Any] | LoopSettings, active: bool
-) -> LoopPolicy:
-    """From the next step on; one that is under way keeps the settings it began with.
-
-    The actor becomes the owner, for whom the loop acts. Raises Invalid with the fields at fault,
-    as settings.gate.max_kl.
-    """
-    chosen = _checked(settings, active=active)
-    Project.objects.select_for_update().get(pk=project_id)
-    policy, _ = LoopPolicy.objects.update_or_create(
-        project_id=project_id,
-        defaults={"settings": chosen.as_json(), "active": active, "owner_id": actor_id},
-    )
-    audit.record(verb="changed", of=policy, project_id=project_id, actor_id=actor_id, active=active)
-    return policy
-
-
-def _checked(settings: dict[str, Any] | LoopSettings, *, active: bool) -> LoopSettings:
-    try:
-        chosen = settings if isinstance(settings, LoopSettings) else read(settings)
-    except PolicyError as problem:
-        fields = {
-            f"settings.{name}" if name else "settings": texts
-            for name, texts in problem.fields.items()
-        }
-        name, texts = next(iter(fields.items()))
-        raise Invalid(f"{name}: {texts[0]}", fields=fields) from None
-    if active and chosen.trigger.comparisons is None and chosen.trigger.hours is None:
-        message = "Nothing sets the loop off. Give a number of comparisons or of hours, or both."
-        raise Invalid(message, fields={"settings.trigger": [message]})
-    return chosen
+log = logging.getLogger(__name__)
 
 
 @transaction.atomic
@@ -79,6 +50,7 @@ def begin_step(*, project_id: int, actor_id: int | None, cause: str) -> LoopStep
     policy = LoopPolicy.objects.filter(project_id=project_id).first()
     if policy is None:
         raise Conflict("This project has no loop policy yet. Save one, then step.")
+    _need_readable(policy)
     last = LoopStep.objects.filter(project_id=project_id).aggregate(last=Max("number"))["last"]
     step = LoopStep.objects.create(
         project_id=project_id,
@@ -126,6 +98,7 @@ def cancel(*, step_id: int, actor_id: int) -> LoopStep:
         return step
     if step.state not in UNFINISHED_STEPS:
         raise Conflict(f"Step {step.number} is {step.state}; there is nothing to cancel.")
+    interventions.stop(step, actor_id)
     step.state, step.waiting_for = StepState.CANCELED, ""
     step.message = f"Canceled in the stage “{Stage(step.stage).label}”."
     step.finished_at = timezone.now()
@@ -148,6 +121,7 @@ def retry(*, step_id: int, actor_id: int) -> LoopStep:
     Project.objects.select_for_update().get(pk=step.project_id)
     if LoopStep.objects.filter(project_id=step.project_id, number__gt=step.number).exists():
         raise Conflict("A later step has begun since. Begin a new one instead.")
+    interventions.mend(step, actor_id)
     step.state, step.message, step.finished_at = StepState.RUNNING, "", None
     step.save()
     _told(step, actor_id, "retried")
@@ -162,6 +136,8 @@ def approve(*, step_id: int, actor_id: int) -> LoopStep:
     if step.promotion_id is not None:
         return step
     _require_question(step)
+    step.promotion = deciding.approved(turn_of(step), actor_id)
+    step.save(update_fields=["promotion"])
     _told(step, actor_id, "approved")
     enqueue(ADVANCE, step_id=step.pk)
     return step
@@ -174,9 +150,9 @@ def reject(*, step_id: int, actor_id: int) -> LoopStep:
     if step.promoted is False:
         return step
     _require_question(step)
+    _told(step, actor_id, "rejected")
     step.promoted, step.waiting_for, step.stage = False, "", Stage.ROUND
     step.save(update_fields=["promoted", "waiting_for", "stage"])
-    _told(step, actor_id, "rejected")
     enqueue(ADVANCE, step_id=step.pk)
     return step
 
@@ -190,7 +166,8 @@ def _locked(step_id: int) -> LoopStep:
 
 def _told(step: LoopStep, actor_id: int, verb: str) -> None:
     name = User.objects.values_list("username", flat=True).get(pk=actor_id)
-    note(step, f"{name} {verb} it.")
+    what = "the candidate" if verb in ("approved", "rejected") else "the step"
+    note(step, f"{name} {verb} {what}.")
     audit.record(verb=verb, of=step, project_id=step.project_id, actor_id=actor_id)
 
 
@@ -199,3 +176,23 @@ def _require_question(step: LoopStep) -> None:
         raise Conflict(f"Step {step.number} is paused. Resume it first.")
     if not reads.asks(step):
         raise Conflict(f"Step {step.number} asks nothing now.")
+
+
+def _need_readable(policy: LoopPolicy) -> None:
+    try:
+        read(policy.settings)
+    except PolicyError as problem:
+        raise Conflict(f"The policy does not fit any more: {problem}. Save it again.") from None
+
+
+def tick() -> None:
+    """Begin the turns that are due, and send the jobs of the steps that are under way."""
+    for policy in reads.resting():
+        try:
+            cause = reads.next_of(policy, read(policy.settings)).cause
+            if cause:
+                begin_step(project_id=policy.project_id, actor_id=None, cause=cause)
+        except (PolicyError, Refusal) as problem:
+            log.warning("%s does not turn: %s", policy, problem)
+    for step_id in reads.to_advance():
+        enqueue(ADVANCE, step_id=step_id)

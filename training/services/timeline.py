@@ -1,8 +1,10 @@
-"""The entries of a step's timeline."""
+"""The entries of a step's timeline, and the name of the job that moves it on."""
 
 from django.db.models import Max
 
 from training.models import LoopEvent, LoopStep
+
+ADVANCE = "training.advance_step"
 
 
 def note(step: LoopStep, text: str) -> None:

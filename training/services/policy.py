@@ -1,0 +1,63 @@
+"""Saving a project's loop policy."""
+
+from typing import Any
+
+from django.db import transaction
+
+from annotate.errors import Invalid
+from annotate.models import Project
+from annotate.services import audit
+from training.loop.policy import NEEDS_JUDGE, LoopSettings, PolicyError, Recipe, read
+from training.models import LoopPolicy
+from training.runs.assembly import Choice, assemble
+
+
+@transaction.atomic
+def set_policy(
+    *, project_id: int, actor_id: int, settings: dict[str, Any] | LoopSettings, active: bool
+) -> LoopPolicy:
+    """From the next step on; one that is under way keeps the settings it began with.
+
+    The actor becomes the owner, for whom the loop acts. Raises Invalid with the fields at fault,
+    as settings.gate.max_kl.
+    """
+    chosen = _checked(settings, active=active)
+    Project.objects.select_for_update().get(pk=project_id)
+    policy, _ = LoopPolicy.objects.update_or_create(
+        project_id=project_id,
+        defaults={"settings": chosen.as_json(), "active": active, "owner_id": actor_id},
+    )
+    audit.record(verb="changed", of=policy, project_id=project_id, actor_id=actor_id, active=active)
+    return policy
+
+
+def _checked(settings: dict[str, Any] | LoopSettings, *, active: bool) -> LoopSettings:
+    try:
+        chosen = settings if isinstance(settings, LoopSettings) else read(settings)
+    except PolicyError as problem:
+        raise _invalid(problem.fields) from None
+    _check_run("run", str(chosen.run.method), chosen.run)
+    if chosen.judge.train:
+        _check_run("judge", "reward", chosen.judge)
+    if active and chosen.trigger.comparisons is None and chosen.trigger.hours is None:
+        message = "nothing sets the loop off; give a number of comparisons or of hours, or both"
+        raise _invalid({"trigger": [message]})
+    return chosen
+
+
+def _check_run(part: str, method: str, recipe: Recipe) -> None:
+    """As the engine reads it, with stand-ins for what the step brings along."""
+    files = {"rankings": ["rankings"], "demonstrations": ["demonstrations"]}
+    judge = "judge" if method in NEEDS_JUDGE else ""
+    try:
+        assemble(Choice(method, recipe.preset, recipe.values, files, base="base", judge=judge))
+    except Invalid as problem:
+        fields = {f"{part}.values.{name}": texts for name, texts in problem.fields.items()}
+        raise _invalid(fields or {f"{part}.values": [problem.message]}) from None
+
+
+def _invalid(fields: dict[str, list[str]]) -> Invalid:
+    """fields: by their path in the settings; "": the whole."""
+    named = {f"settings.{name}" if name else "settings": texts for name, texts in fields.items()}
+    name, texts = next(iter(named.items()))
+    return Invalid(f"{name}: {texts[0]}", fields=named)
