@@ -109,6 +109,17 @@ class Environment(BaseSettings):
         validation_alias="CACHE_URL",
         description="Cache: Redis or Valkey (redis://). Not set: an embedded Valkey under VAR_DIR.",
     )
+    storage_url: Annotated[str, _url("s3")] = Field(
+        "",
+        description="Bucket for snapshots and adapters as s3://bucket/folder, with the standard "
+        "variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION. "
+        "Not set: folders under VAR_DIR.",
+    )
+    storage_endpoint_url: HttpUrl = Field(
+        "",
+        description="Address of the S3-compatible server, as https://minio:9000. "
+        "Not set: Amazon's.",
+    )
     given_inference_urls: Annotated[tuple[HttpUrl, ...], NoDecode] = Field(
         (),
         validation_alias="INFERENCE_URL",
@@ -208,6 +219,13 @@ class Environment(BaseSettings):
     def _long_enough(cls, value: str) -> str:
         if value and len(value) < 32:
             raise ValueError("expected at least 32 characters")
+        return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _with_bucket(cls, value: str) -> str:
+        if value and not urlsplit(value).netloc:
+            raise ValueError("expected s3://bucket or s3://bucket/folder")
         return value
 
     @model_validator(mode="after")

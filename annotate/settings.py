@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import django_stubs_ext
 from django.conf import global_settings
@@ -164,16 +165,28 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+
+def _storage(name: str) -> dict[str, Any]:
+    """A folder of this machine, or one in a bucket."""
+    if not ENV.storage_url:
+        folder = ENV.var_dir / "training" / name
+        backend = "django.core.files.storage.FileSystemStorage"
+        return {"BACKEND": backend, "OPTIONS": {"location": folder}}
+    bucket = urlsplit(ENV.storage_url)
+    return {
+        "BACKEND": "annotate.s3.S3Folder",
+        "OPTIONS": {
+            "bucket_name": bucket.netloc,
+            "location": f"{bucket.path}/{name}".strip("/"),
+            "endpoint_url": ENV.storage_endpoint_url or None,
+        },
+    }
+
+
 STORAGES = {
     **global_settings.STORAGES,
-    "snapshots": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": ENV.var_dir / "training" / "snapshots"},
-    },
-    "adapters": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": ENV.var_dir / "training" / "adapters"},
-    },
+    "snapshots": _storage("snapshots"),
+    "adapters": _storage("adapters"),
 }
 # Where a job drafts a snapshot before it is stored; beside it, because it is as large.
 SNAPSHOT_DRAFTS = ENV.var_dir / "training" / "drafts"
