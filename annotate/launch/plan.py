@@ -17,6 +17,7 @@ from inference import local
 PYTHON = sys.executable
 ROUNDS_AT_A_TIME = 8
 WEB_THREADS = 16
+CHECKPOINT_WITHIN = 120.0  # seconds; a run that takes longer goes on from the checkpoint before
 
 
 def log_of(env: Environment, name: str) -> Path:
@@ -79,14 +80,16 @@ def jobs(env: Environment) -> list[Spec]:
     celery = [PYTHON, "-m", "celery", "-A", "annotate.celery_app"]
     worker = [*celery, "worker", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
 
-    def of_queue(name: str, queue: str, concurrency: int, *more: str) -> Spec:
+    def of_queue(
+        name: str, queue: str, concurrency: int, *more: str, stop_within: float = 20.0
+    ) -> Spec:
         which = ["-Q", queue, "-c", str(concurrency), "-n", f"{name}@%h", *more]
         return Spec(
             name=name,
             commands=[[*worker, *which]],
             log=log_of(env, name),
             folder=CHECKOUT,
-            stop_within=20,
+            stop_within=stop_within,
             stop_order=2,
         )
 
@@ -101,6 +104,8 @@ def jobs(env: Environment) -> list[Spec]:
         of_queue("worker", "default", env.worker_concurrency),
         # Such a job mostly waits for vLLM, and must hear of a shutdown: a thread.
         of_queue("generator", "generate", ROUNDS_AT_A_TIME, "--pool", "threads"),
+        # One run a device. It hears of a shutdown as well, and lets the run save a checkpoint.
+        of_queue("trainer", "train", 1, "--pool", "threads", stop_within=CHECKPOINT_WITHIN),
         beat,
     ]
 

@@ -73,7 +73,13 @@ def test_prefloop_accepts_the_values_it_is_given(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     ("service", "process"),
-    [("worker", "worker"), ("generator", "generator"), ("beat", "beat")],
+    [
+        ("worker", "worker"),
+        ("generator", "generator"),
+        ("trainer-cpu", "trainer"),
+        ("trainer-gpu", "trainer"),
+        ("beat", "beat"),
+    ],
 )
 def test_jobs_run_as_in_make_run(env: Environment, service: str, process: str) -> None:
     spec = next(spec for spec in plan.jobs(env) if spec.name == process)
@@ -85,13 +91,6 @@ def test_jobs_run_as_in_make_run(env: Environment, service: str, process: str) -
 def test_the_web_server_runs_as_in_make_run(env: Environment) -> None:
     (command,) = plan.web(env).commands
     assert arguments("web") == ["python", *command[1:]]
-
-
-def test_the_trainer_takes_the_queue_of_its_own() -> None:
-    for kind in ("trainer-cpu", "trainer-gpu"):
-        words = arguments(kind)
-        assert words[words.index("-Q") + 1] == "train"
-        assert words[: words.index("-Q")] == arguments("worker")[: arguments("worker").index("-Q")]
 
 
 @pytest.mark.parametrize("service", ["vllm-cpu", "vllm-gpu", "vllm-gpu-2"])
@@ -124,12 +123,12 @@ def test_vllm_reads_adapters_where_the_worker_puts_them() -> None:
     assert f"served:{place}" in services()["worker"]["volumes"]
     for name in ("vllm-cpu", "vllm-gpu", "vllm-gpu-2"):
         assert f"served:{place}:ro" in services()[name]["volumes"]
-    assert settings.INFERENCE_ADAPTER_FOLDER == settings.ENV.var_dir / Path(place).name
+    assert settings.ENV.var_dir / Path(place).name == settings.INFERENCE_ADAPTER_FOLDER
 
 
 def test_everything_of_make_run_has_a_service(env: Environment) -> None:
     processes = {"web", "vllm", *(spec.name for spec in [*plan.jobs(env), *plan.stores(env)])}
-    assert processes - {"vllm"} <= services().keys()
+    assert processes - {"vllm", "trainer"} <= services().keys()
 
 
 @pytest.mark.parametrize("name", sorted(services()))

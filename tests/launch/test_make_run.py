@@ -108,7 +108,7 @@ def test_the_life_of_make_run(run: Run) -> None:
 
     assert run.stop() == []
     said = run.said.read_text()
-    order = ["beat", "web", "worker", "generator", "valkey", "postgres"]
+    order = ["beat", "web", "worker", "generator", "trainer", "valkey", "postgres"]
     places = [said.index(f"{name} stopped in") for name in order]
     assert places == sorted(places)
 

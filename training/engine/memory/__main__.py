@@ -1,14 +1,17 @@
 """`python -m training.engine.memory SPEC.json`: what a run will take, before anything is loaded.
 
 Read from the model's configuration alone. The data are not looked at: a pack is taken to be full.
+With --json for programs, in bytes, with what is free of the device's memory now.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from training.engine.base.config import read_config
 from training.engine.errors import EngineError
+from training.engine.memory.available import available
 from training.engine.memory.estimate import MemoryEstimate, estimate
 from training.engine.memory.shape import ModelShape
 from training.engine.process import RunFolder
@@ -23,12 +26,18 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("spec", type=Path, metavar="SPEC.json", help="alone, or in a run folder")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    given = parser.parse_args(arguments)
     try:
-        needed = of_spec(parser.parse_args(arguments).spec)
+        needed = of_spec(given.spec)
     except EngineError as problem:
         print(f"{problem.message}\n{problem.advice}", file=sys.stderr)
         return problem.exit_code
-    print(needed.to_text(), end="")
+    if given.json:
+        device, free = available()
+        print(json.dumps({**needed.to_json(), "device": device, "available": free}))
+    else:
+        print(needed.to_text(), end="")
     return 0
 
 
