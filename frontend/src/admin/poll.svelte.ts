@@ -1,6 +1,9 @@
+const LONGEST_PAUSE_MS = 30_000;
+
 /**
  * What a server says of something that changes by itself: asked again every `pauseMs` while
- * `goOn` holds and the page is visible. Call it while a component is set up; leaving it ends the asking.
+ * `goOn` holds and the page is visible; while it does not answer, twice as long after each try.
+ * Call it while a component is set up; leaving it ends the asking.
  */
 export class Poll<T> {
   value = $state.raw<T | null>(null);
@@ -10,6 +13,7 @@ export class Poll<T> {
   #goOn: (value: T) => boolean;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #turn = 0;
+  #failures = 0;
   #ended = false;
 
   constructor(ask: () => Promise<T>, pauseMs: number, goOn: (value: T) => boolean = () => true) {
@@ -33,6 +37,7 @@ export class Poll<T> {
   /** Takes an answer that came another way, such as that of a change just made. */
   take(value: T): void {
     this.#turn++;
+    this.#failures = 0;
     this.value = value;
     this.failure = null;
     this.#later();
@@ -45,10 +50,12 @@ export class Poll<T> {
     try {
       const value = await this.#ask();
       if (turn !== this.#turn) return;
+      this.#failures = 0;
       this.value = value;
       this.failure = null;
     } catch (thrown) {
       if (turn !== this.#turn) return;
+      this.#failures++;
       this.failure = thrown;
     }
     this.#later();
@@ -58,7 +65,8 @@ export class Poll<T> {
     this.#rest();
     // A failed request is tried again too: the monitor mends itself when the server is back.
     const wanted = this.value === null ? this.failure !== null : this.#goOn(this.value) || this.failure !== null;
-    if (wanted && !document.hidden) this.#timer = setTimeout(() => void this.now(), this.#pauseMs);
+    const pause = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2 ** Math.max(0, this.#failures - 1));
+    if (wanted && !document.hidden) this.#timer = setTimeout(() => void this.now(), pause);
   }
 
   #rest(): void {
