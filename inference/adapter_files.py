@@ -74,7 +74,10 @@ def write_zero(like: AdapterFiles, parent: Path) -> AdapterFiles:
         with (draft / WEIGHTS).open("wb") as file:
             file.write(header)
             file.truncate((like.folder / WEIGHTS).stat().st_size)
-        shutil.copyfile(like.folder / CONFIG, draft / CONFIG)
+        # Zeros of one shape are alike: what sets them apart is the base in their configuration.
+        config = json.loads((like.folder / CONFIG).read_bytes())
+        config["base_model_name_or_path"] = like.card["base_name"]
+        (draft / CONFIG).write_text(json.dumps(config, indent=2))
         hashes = {name: _sha256(draft / name) for name in (WEIGHTS, CONFIG)}
         content_hash = _combined(hashes)
         kept = {key: like.card[key] for key in ("base", "base_name", "template")}

@@ -19,6 +19,7 @@ from inference.examination import at_work
 from inference.loading import bring, folder_of, unload
 from inference.locks import lock_within
 from inference.models import Adapter, ModelAlias, Replica, ServedModel
+from inference.queries import bases_offered
 from inference.replicas import look_again
 
 log = logging.getLogger(__name__)
@@ -119,16 +120,11 @@ def _check(alias: str, base: str, adapter: Adapter | None) -> None:
     if ServedModel.objects.filter(name=alias).exists():
         raise SwapRefused(f'"{alias}" is a model of its own. Choose another name.', permanent=True)
     other = ModelAlias.objects.filter(name=alias).exclude(base=base).first()
-    if other is not None and _is_offered(other.base):
+    # Else another model has taken its place on the servers, and the alias moves to that.
+    if other is not None and other.base in bases_offered():
         raise SwapRefused(f'"{alias}" stands for models over another base.', permanent=True)
     if adapter is not None and (adapter.base != base or adapter.zero):
         raise SwapRefused(f'{adapter} is no adapter of "{base}".', permanent=True)
-
-
-def _is_offered(base: str) -> bool:
-    """Else another model has taken its place on the servers, and the alias may move to that."""
-    offering = Replica.objects.filter(enabled=True, servings__present=True)
-    return offering.filter(servings__served_model__name=base).exists()
 
 
 def _load_everywhere(adapter: Adapter) -> None:

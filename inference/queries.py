@@ -109,11 +109,18 @@ def available_models() -> list[AvailableModel]:
     return sorted(rows, key=lambda row: (not row.available, row.kind != "base", row.name))
 
 
+def bases_offered() -> list[str]:
+    """Names of the base models that a configured server serves, as far as it was last seen."""
+    bases = ServedModel.objects.filter(
+        kind=ServedModel.Kind.BASE, servings__present=True, servings__replica__enabled=True
+    )
+    return list(bases.order_by("pk").distinct().values_list("name", flat=True))
+
+
 def default_base() -> ServedModel | None:
     """The base model that is offered now, or else was last; None before one was ever seen."""
-    bases = ServedModel.objects.filter(kind=ServedModel.Kind.BASE)
-    offered = bases.filter(servings__present=True, servings__replica__enabled=True)
-    return offered.order_by("pk").first() or bases.order_by("pk").last()
+    bases = ServedModel.objects.filter(kind=ServedModel.Kind.BASE).order_by("pk")
+    return bases.filter(name__in=bases_offered()).first() or bases.last()
 
 
 def meaning_of(alias: str) -> ServedModel | None:

@@ -21,7 +21,7 @@ from inference.adapters import register_adapter, serve_adapter
 from inference.errors import InferenceError, SwapRefused
 from inference.locks import try_lock
 from inference.models import ModelAlias
-from inference.queries import meaning_of
+from inference.queries import bases_offered, meaning_of
 from training import adapter_store
 from training.models import (
     Evaluation,
@@ -98,9 +98,8 @@ def _promotable(project: Project, adapter_id: int | None) -> TrainedAdapter | No
     if adapter.scores:
         message = "A reward model judges answers and writes none. Choose another adapter."
         raise Invalid(message, fields={"adapter": [message]})
-    base = meaning_of(alias_of(project.slug))
-    over = (base.parent or base.name) if base else adapter.base
-    if over != adapter.base:
+    over = _base_of(project)
+    if over not in ("", adapter.base):
         message = (
             f"The adapter was trained on “{adapter.base}”, but “{over}” is served. "
             "Choose an adapter of that model, or serve the other again (MODEL)."
@@ -204,7 +203,7 @@ def _swap(promotion: Promotion) -> int:
     """Id of the served model that the project's model then is. Raises SwapRefused."""
     alias = alias_of(promotion.project.slug)
     if promotion.adapter is None:
-        serve_adapter(alias=alias, base=_base_under(alias, promotion), adapter_id=None)
+        serve_adapter(alias=alias, base=_base_of(promotion.project), adapter_id=None)
     else:
         trained = promotion.adapter
         folder = adapter_store.local_folder(trained.content_hash)
@@ -216,11 +215,13 @@ def _swap(promotion: Promotion) -> int:
     return model.pk
 
 
-def _base_under(alias: str, promotion: Promotion) -> str:
-    row = ModelAlias.objects.filter(name=alias).first()
-    if row is not None:
-        return row.base
-    return promotion.previous.base if promotion.previous else ""
+def _base_of(project: Project) -> str:
+    """The base that the project's model is over; another one once that is not served any more."""
+    alias = ModelAlias.objects.filter(name=alias_of(project.slug)).first()
+    offered = bases_offered()
+    if alias is not None and (alias.base in offered or not offered):
+        return alias.base
+    return offered[0] if offered else ""
 
 
 @transaction.atomic

@@ -1,0 +1,135 @@
+"""A project with trained adapters, and a scripted vLLM that serves the base."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from annotate.models import Project, Role, User
+from annotate.services.projects import create_project
+from inference import queries, reconcile, selftest
+from inference.examination import selftest_replica
+from inference.replicas import check_replicas
+from tests import cast
+from tests.inference.adapter_folders import write_adapter
+from tests.inference.fake_vllm import FakeVllm
+from training import adapter_store
+from training.models import RunState, Snapshot, SnapshotState, TrainedAdapter, TrainingRun
+
+Train = Callable[..., TrainedAdapter]
+Settings = Any
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adapters of one test are not found by another; self-tests are short."""
+    backend = "django.core.files.storage.FileSystemStorage"
+    here = {"BACKEND": backend, "OPTIONS": {"location": tmp_path / "adapters"}}
+    settings.STORAGES = {**settings.STORAGES, "adapters": here}
+    settings.INFERENCE_ADAPTER_FOLDER = tmp_path / "served"
+    monkeypatch.setattr(selftest, "PROBES", selftest.PROBES[:1])
+
+
+@pytest.fixture
+def vllm() -> Iterator[FakeVllm]:
+    with FakeVllm() as server:
+        server.max_loras = 6
+        yield server
+
+
+@pytest.fixture
+def ready(db: None, vllm: FakeVllm, settings: Settings) -> FakeVllm:
+    """The one replica, tested."""
+    settings.INFERENCE_URLS = [vllm.url]
+    settings.INFERENCE_API_KEY = ""
+    look()
+    return vllm
+
+
+def look() -> None:
+    """What the regular check of the replicas does, to the end."""
+    for replica_id in check_replicas():
+        selftest_replica(replica_id)
+    for replica_id in reconcile.replicas_to_mend():
+        reconcile.mend_replica(replica_id)
+    reconcile.tidy()
+
+
+def answering(name: str = "tone/current") -> str:
+    """The served name that answers for a name, on the first replica."""
+    endpoint = queries.ready_endpoints()[0]
+    return endpoint.answers_as.get(name, name)
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return cast.person("ada")
+
+
+@pytest.fixture
+def tone(ada: User) -> Project:
+    return create_project(actor_id=ada.pk, slug="tone", name="Tone")
+
+
+@pytest.fixture
+def lena(tone: Project) -> User:
+    return cast.member(tone, "lena", Role.LABELER)
+
+
+@pytest.fixture
+def train(tone: Project, ada: User, tmp_path: Path) -> Train:
+    """A trained adapter of the project, its files in the storage."""
+
+    def trained(
+        *, project: Project = tone, method: str = "dpo", base: str = "base", rank: int = 8
+    ) -> TrainedAdapter:
+        number = TrainedAdapter.objects.count() + 1
+        folder = write_adapter(tmp_path / f"run-{number}", seed=number, base_name=base, rank=rank)
+        stored = adapter_store.store(folder)
+        run = TrainingRun.objects.create(
+            project=project,
+            number=number,
+            method=method,
+            snapshot=_snapshot(project, ada),
+            spec={},
+            state=RunState.FINISHED,
+            created_by=ada,
+            finished_at=timezone.now(),
+        )
+        return TrainedAdapter.objects.create(
+            project=project,
+            number=number,
+            run=run,
+            base=base,
+            content_hash=stored.content_hash,
+            bytes=stored.bytes,
+        )
+
+    return trained
+
+
+def _snapshot(project: Project, ada: User) -> Snapshot:
+    return Snapshot.objects.get_or_create(
+        project=project,
+        number=1,
+        defaults={
+            "state": SnapshotState.READY,
+            "spec": {},
+            "content_hash": "5" * 64,
+            "manifest": {},
+            "created_by": ada,
+            "finished_at": timezone.now(),
+        },
+    )[0]
+
+
+@pytest.fixture
+def red(train: Train) -> TrainedAdapter:
+    return train()
+
+
+@pytest.fixture
+def blue(red: TrainedAdapter, train: Train) -> TrainedAdapter:
+    return train()
