@@ -13,15 +13,17 @@ ADDRESS = "/api/projects/tone/snapshots"
 
 
 def test_what_is_asked_for_is_what_is_built(
-    tone: Project, ada: User, lena: User, round_one: Round, rank: Rank
+    tone: Project, ada: User, lena: User, luis: User, round_one: Round, rank: Rank
 ) -> None:
-    rank(lena)
+    rank(lena), rank(luis)
     spec = {
         "rounds": [1],
         "labelers": ["lena"],
         "until": "2100-01-01T00:00:00Z",
         "aggregation": "mean_rank",
         "weight": "task",
+        "excluded_rounds": [],
+        "excluded_labelers": ["luis"],
     }
     response = cast.signed_in(ada).post(ADDRESS, spec, format="json")
     assert response.status_code == 201, response.content
@@ -35,6 +37,7 @@ def test_what_is_asked_for_is_what_is_built(
         "flagged": False,
     }
     assert Snapshot.objects.get().spec["labelers"] == [lena.pk]
+    assert Snapshot.objects.get().spec["excluded_labelers"] == [luis.pk]
     assert AuditEvent.objects.filter(verb="created", object_type="snapshot", actor=ada).exists()
 
 
@@ -112,6 +115,8 @@ def test_cancel_and_retry(
         ({"rounds": [7]}, "rounds"),
         ({"rounds": ["one"]}, "rounds.0"),
         ({"labelers": ["mallory"]}, "labelers"),
+        ({"excluded_rounds": [7]}, "rounds"),
+        ({"excluded_labelers": ["mallory"]}, "excluded_labelers"),
         ({"since": "yesterday"}, "since"),
         ({"since": "2026-02-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "until"),
         ({"minimum_overlap": 0}, "minimum_overlap"),

@@ -171,6 +171,37 @@ def test_filters(
     assert len(rows(make(**choice))) == count
 
 
+def test_labelers_and_rounds_may_be_left_out(
+    round_one: Round,
+    tone: Project,
+    ada: User,
+    lena: User,
+    luis: User,
+    rank: Rank,
+    make: Make,
+) -> None:
+    first, second = rank(lena), rank(luis)
+    Round.objects.filter(pk=round_one.pk).update(paused=True)
+    cast.write_completions(cast.make_round(tone, ada))
+    third = rank(lena)
+
+    def chosen(**choice: Any) -> list[int]:
+        return sorted(key for row in rows(make(**choice)) for key in row["rankings"])
+
+    assert chosen(excluded_labelers=(lena.pk,)) == [second.pk]
+    assert chosen(excluded_rounds=(2,)) == [first.pk, second.pk]
+    assert chosen(excluded_rounds=(1,), labelers=(lena.pk,)) == [third.pk]
+    card = read(make(excluded_rounds=(2,), excluded_labelers=(luis.pk,)), "README.md").decode()
+    assert "- without the rounds: 2\n- without 1 of the labelers\n" in card
+
+
+def test_a_spec_from_before_anything_could_be_excluded_still_reads() -> None:
+    stored = SnapshotSpec(rounds=(2, 1), flagged=True).as_dict()
+    assert SnapshotSpec.from_dict(stored).as_dict() == stored
+    old = {name: value for name, value in stored.items() if not name.startswith("excluded")}
+    assert SnapshotSpec.from_dict(old).as_dict() == stored
+
+
 @pytest.mark.django_db(transaction=True)  # so that each ranking has its own time
 def test_labelers_and_dates(
     round_one: Round, lena: User, luis: User, rank: Rank, make: Make

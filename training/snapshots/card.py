@@ -29,7 +29,7 @@ def card(project: str, spec: SnapshotSpec, counts: dict[str, Any]) -> str:
     """
     joined = "" if spec.aggregation is Aggregation.EVERY else _JOINED
     parts = [
-        "---\nlicense: other\nlicense_name: to-be-filled-in\ntags: [preferences, rlhf]\n---",
+        _metadata(counts),
         f"# Preferences of the project {project}",
         "Rankings that people gave of models' answers to the same prompt.",
         "## What is in it",
@@ -63,6 +63,10 @@ def card(project: str, spec: SnapshotSpec, counts: dict[str, Any]) -> str:
                 for name, mapping in METHODS.items()
             ),
         ),
+        "## Reading it",
+        "With the library `datasets`, from the folder that this file is in:\n\n"
+        "```python\nfrom datasets import load_dataset\n\n"
+        'load_dataset(".", "rankings")\n```',
         "## Columns",
         "`rankings.jsonl`:\n\n" + _list(RANKING_COLUMNS),
         "`demonstrations.jsonl`:\n\n" + _list(DEMONSTRATION_COLUMNS),
@@ -71,6 +75,19 @@ def card(project: str, spec: SnapshotSpec, counts: dict[str, Any]) -> str:
         "answers, how labelers were found, paid and asked for consent, personal data.*",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _metadata(counts: dict[str, Any]) -> str:
+    """With it `load_dataset(folder, "rankings")` finds the files."""
+    lines = ["license: other", "license_name: to-be-filled-in", "tags: [preferences, rlhf]"]
+    lines.append("configs:")
+    for kind, counted in (("rankings", "rows"), ("demonstrations", "demonstrations")):
+        sides = [side for side in (TRAIN, HELD_OUT) if counts[side][counted]]
+        if sides:
+            lines += [f"- config_name: {kind}", "  data_files:"]
+        for side in sides:
+            lines += [f"  - split: {side}", f"    path: {side}/{kind}.jsonl"]
+    return "\n".join(["---", *lines, "---"])
 
 
 def _chosen(spec: SnapshotSpec, counts: dict[str, Any]) -> str:
@@ -82,10 +99,18 @@ def _chosen(spec: SnapshotSpec, counts: dict[str, Any]) -> str:
             f"- rounds: {rounds}",
             f"- given: from {values['since'] or 'the beginning'} to {values['until'] or 'the end'}",
             f"- labelers: {people}",
+            *_excluded(values),
             f"- rankings a task: at least {spec.minimum_overlap}",
             f"- tasks that somebody flagged: {'kept' if spec.flagged else 'left out'}",
         ]
     )
+
+
+def _excluded(values: dict[str, Any]) -> list[str]:
+    rounds = ", ".join(map(str, values["excluded_rounds"]))
+    people = len(values["excluded_labelers"])
+    found = [f"- without the rounds: {rounds}"] if rounds else []
+    return [*found, f"- without {people} of the labelers"] if people else found
 
 
 def _agreement(figures: dict[str, Any]) -> str:
