@@ -48,4 +48,6 @@ def of_counts(wins: int, ties: int, losses: int) -> WinRate | None:
         return None
     value = (wins + ties / 2) / prompts
     low, high = wilson(value, prompts)
+    # By rounding the ends may miss a value of 0 or 1.
+    low, high = min(low, value), max(high, value)
     return WinRate(value, low, high, wins, ties, losses, prompts)
