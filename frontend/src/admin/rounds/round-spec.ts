@@ -5,8 +5,18 @@ export const MIN_K = 2;
 export const MAX_K = 9;
 export const MAX_SOURCES = 9;
 
-export const newSource = (model: ServedModel): Source => ({
+/** The project's model is followed: it may be another one when the round starts. */
+export const modelChosen = (model: ServedModel): Pick<Source, "served_model" | "follows"> => ({
   served_model: model.id,
+  follows: model.kind === "current",
+});
+
+/** Which of the models a source asks; the project's model has the id of what it is now. */
+export const modelOf = (source: Source, models: readonly ServedModel[]): ServedModel | undefined =>
+  models.find((model) => (source.follows ? model.kind === "current" : model.id === source.served_model && model.kind !== "current"));
+
+export const newSource = (model: ServedModel): Source => ({
+  ...modelChosen(model),
   weight: 1,
   temperature: 0.8,
   top_p: 0.95,
