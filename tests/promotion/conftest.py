@@ -1,10 +1,12 @@
 """A project with trained adapters, and a scripted vLLM that serves the base."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from annotate.models import Project, Role, User
@@ -20,6 +22,8 @@ from training.models import RunState, Snapshot, SnapshotState, TrainedAdapter, T
 
 Train = Callable[..., TrainedAdapter]
 Settings = Any
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +137,16 @@ def red(train: Train) -> TrainedAdapter:
 @pytest.fixture
 def blue(red: TrainedAdapter, train: Train) -> TrainedAdapter:
     return train()
+
+
+def elsewhere(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """What a function gives when another process runs it, with a connection of its own."""
+
+    def run() -> R:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run).result(timeout=60)
