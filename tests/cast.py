@@ -92,8 +92,11 @@ def make_round(
 
 
 def write_completions(round_: Round, texts: Sequence[str] | None = None) -> None:
-    """Fill the round's waiting tasks as the generation job would, without a model."""
-    source = round_.sources.get()
+    """Fill the round's waiting tasks as the generation job would, without a model.
+
+    Its sources take turns.
+    """
+    sources = list(round_.sources.order_by("pk"))
     for task in round_.tasks.filter(state=TaskState.PENDING).select_related("prompt"):
         Completion.objects.bulk_create(
             Completion(
@@ -112,6 +115,7 @@ def write_completions(round_: Round, texts: Sequence[str] | None = None) -> None
                 latency_ms=10,
             )
             for number in range(round_.k)
+            for source in [sources[number % len(sources)]]
         )
         open_task(task)
     Round.objects.filter(pk=round_.pk).update(state=RoundState.LABELING)
