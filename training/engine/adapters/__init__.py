@@ -1,14 +1,25 @@
 """LoRA adapters: attached to a base, switched for the reference, written and read as folders."""
 
-from training.engine.adapters.attach import attach_lora, serving_warning
+from training.engine.adapters.attach import (
+    adapter_parameters,
+    add_frozen,
+    add_trained,
+    attach_lora,
+    serving_warning,
+)
 from training.engine.adapters.files import StoredAdapter, load_adapter, read_adapter, save_adapter
-from training.engine.adapters.names import POLICY, REFERENCE
-from training.engine.adapters.switch import reference_active
+from training.engine.adapters.names import CRITIC, POLICY, REFERENCE
+from training.engine.adapters.switch import adapter_active, reference_active
 
 __all__ = [
+    "CRITIC",
     "POLICY",
     "REFERENCE",
     "StoredAdapter",
+    "adapter_active",
+    "adapter_parameters",
+    "add_frozen",
+    "add_trained",
     "attach_lora",
     "load_adapter",
     "read_adapter",

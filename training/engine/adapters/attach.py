@@ -41,8 +41,45 @@ def attach_lora(
         _refuse_other_shape(stored, model.peft_config[POLICY])
         put_weights(model, stored, POLICY)
     if parent.use != "continue":
-        _add_reference(model, stored)
+        add_frozen(model, stored, REFERENCE)
     return model
+
+
+def add_frozen(model: Any, stored: StoredAdapter, name: str) -> None:
+    """A stored adapter beside those of a PEFT model, never trained; SpecError if it does not fit.
+
+    What is trained of the model stays trained, and the active adapter active.
+    """
+    _add(model, replace(stored.config, lora_dropout=0.0), name)
+    put_weights(model, stored, name)
+
+
+def add_trained(model: Any, name: str, start: StoredAdapter | LoraConfig, *, seed: int = 0) -> None:
+    """A further adapter that is trained: a fresh one of this shape, or one that goes on from start.
+
+    Its weights are float32. seed: draws the A matrices of a fresh one.
+    """
+    stored = start if isinstance(start, StoredAdapter) else None
+    config = start.config if isinstance(start, StoredAdapter) else start
+    with _seeded(seed):
+        _add(model, replace(config, inference_mode=False), name)
+    if stored is not None:
+        put_weights(model, stored, name)
+    for parameter in adapter_parameters(model, name):
+        parameter.requires_grad_(True)
+
+
+def adapter_parameters(model: Any, name: str) -> list[Any]:
+    """The weights of one adapter of a PEFT model."""
+    return [one for full, one in model.named_parameters() if f".{name}." in full]
+
+
+def _add(model: Any, config: LoraConfig, name: str) -> None:
+    """Frozen at first; PEFT leaves nothing else as it was."""
+    flags = {full: one.requires_grad for full, one in model.named_parameters()}
+    model.add_adapter(name, config)
+    for full, parameter in model.named_parameters():
+        parameter.requires_grad_(flags.get(full, False))
 
 
 def lora_config(base: LoadedBase, lora: Lora) -> LoraConfig:
@@ -105,14 +142,6 @@ def _refuse_other_shape(stored: StoredAdapter, wanted: LoraConfig) -> None:
 
 def _names(config: LoraConfig) -> str:
     return ", ".join(sorted(config.target_modules or ()))
-
-
-def _add_reference(model: Any, stored: StoredAdapter) -> None:
-    model.add_adapter(REFERENCE, replace(stored.config, lora_dropout=0.0))
-    put_weights(model, stored, REFERENCE)
-    for name, parameter in model.named_parameters():
-        if f".{REFERENCE}." in name:
-            parameter.requires_grad_(False)
 
 
 @contextmanager

@@ -2,3 +2,4 @@
 
 POLICY = "default"
 REFERENCE = "reference"
+CRITIC = "critic"
