@@ -25,9 +25,9 @@ from training.services import (
 from training.services.ab import SERVE
 from training.services.advancing import ADVANCE
 from training.services.evaluations import ANSWER, JUDGE
+from training.services.leases import TRAIN
 from training.services.promotions import PROMOTE
 from training.services.rebuilding import CONTINUE
-from training.services.runs import TRAIN
 from training.services.snapshots import BUILD
 
 
@@ -74,8 +74,7 @@ def run_training(run_id: int) -> None:
 def advance_runs() -> None:
     """Take runs from workers that are lost, and send those that wait for a worker."""
     leases.reap()
-    for run_id in leases.to_send():
-        enqueue(TRAIN, run_id=run_id)
+    leases.send_waiting()
 
 
 @shared_task(name=ANSWER)

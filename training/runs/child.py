@@ -31,7 +31,7 @@ def training_command(folder: Path, launch: str) -> list[str]:
     if not launch.strip():
         return [sys.executable, *module]
     program, *options = shlex.split(launch)
-    beside = Path(sys.executable).with_name(program)
+    beside = Path(sys.executable).parent / program
     return [str(beside) if beside.is_file() else program, *options, *module]
 
 

@@ -25,7 +25,10 @@ def main(arguments: list[str]) -> None:
         sys.exit(1)
     os.nice(NICENESS)
     Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO))
-    os.execvp(command[0], command)  # noqa: S606  # an argument list, no shell
+    try:
+        os.execvp(command[0], command)  # noqa: S606  # an argument list, no shell
+    except OSError as error:
+        sys.exit(f"{command[0]} cannot be started ({error.strerror}): correct TRAINING_LAUNCH")
 
 
 if __name__ == "__main__":

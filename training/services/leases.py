@@ -14,10 +14,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from annotate.dispatch import enqueue
 from annotate.services import audit
 from training.models import RunState, TrainingRun
 from training.runs.endings import Ending
 
+TRAIN = "training.run_training"
 LOST_AFTER = timedelta(seconds=60)
 # How often a worker may be lost before the run has made another step.
 LOSSES = 3
@@ -112,6 +114,12 @@ def reap() -> None:
     )
     for run in silent:
         lose(run, LOST)
+
+
+def send_waiting() -> None:
+    """Send the job of those that wait for a worker."""
+    for run_id in to_send():
+        enqueue(TRAIN, run_id=run_id)
 
 
 def to_send() -> list[int]:

@@ -23,8 +23,8 @@ from training.models.run import UNFINISHED_RUNS
 from training.runs import memory
 from training.runs.assembly import Choice, assemble, method_named
 from training.runs.base_model import name_of, place_of
+from training.services.leases import TRAIN
 
-TRAIN = "training.run_training"
 ESTIMATE_LOCK = "training.estimate"
 ESTIMATE_KEPT_S = 600
 Spec = dict[str, Any]

@@ -88,7 +88,7 @@ class TestMetricLines:
         file.write_text("".join(line(step) for step in range(30)))
         found = everything(MetricLines(file))
         assert len(found) > 3
-        assert sum((rows for _, rows in found), []) == list(range(30))
+        assert [step for _, rows in found for step in rows] == list(range(30))
 
 
 class TestLogTail:
@@ -148,7 +148,14 @@ class TestChild:
     def test_the_launcher_stands_before_the_module(self, tmp_path: Path) -> None:
         assert training_command(tmp_path, "")[1:] == ["-m", "training.engine", str(tmp_path)]
         words = training_command(tmp_path, "accelerate launch --config_file 'a b'")
-        assert words[1:] == ["launch", "--config_file", "a b", "-m", "training.engine", str(tmp_path)]
+        assert words[1:] == [
+            "launch",
+            "--config_file",
+            "a b",
+            "-m",
+            "training.engine",
+            str(tmp_path),
+        ]
         assert Path(words[0]).name == "accelerate"
 
     def test_what_opens_the_database_is_withheld(self) -> None:
@@ -159,8 +166,8 @@ class TestChild:
     def test_it_is_polite_and_ends_with_its_parent(self, tmp_path: Path) -> None:
         log = tmp_path / "log.txt"
         code = (
-            "import os, sys, time; from pathlib import Path; from training.runs.child import Child;"
-            "child = Child([sys.executable, '-c', 'import time; time.sleep(60)'], Path(sys.argv[1]));"
+            "import sys, time; from pathlib import Path; from training.runs.child import Child;"
+            "child = Child(['sleep', '60'], Path(sys.argv[1]));"
             "time.sleep(0.5); print(child.pid, flush=True); time.sleep(60)"
         )
         parent = subprocess.Popen(

@@ -149,7 +149,13 @@ def test_the_form_offers_every_open_field_with_its_bounds() -> None:
 
 @pytest.mark.parametrize(
     ("size", "recommended"),
-    [(0.135, ["135m-cpu"]), (1.7, ["1b-gpu"]), (8.0, ["8b-gpu24"]), (400, ["70b-gpu80"]), (None, [])],
+    [
+        (0.135, ["135m-cpu"]),
+        (1.7, ["1b-gpu"]),
+        (8.0, ["8b-gpu24"]),
+        (400, ["70b-gpu80"]),
+        (None, []),
+    ],
 )
 def test_the_recommended_preset_is_the_smallest_that_fits(
     size: float | None, recommended: list[str]

@@ -79,4 +79,4 @@ def _counts(rows: int) -> dict[str, Any]:
 
 def fake(script: str) -> str:
     """A TRAINING_LAUNCH that runs a script in the engine's place."""
-    return f"{sys.executable} -m tests.loop.fake_engine {script}"
+    return f"{sys.executable} -m tests.loop.runs.fake_engine {script}"

@@ -9,7 +9,7 @@ import pytest
 from annotate.models import Project, User
 from annotate.services.projects import create_project
 from tests import cast
-from tests.loop.material import SMALL, fake, ready_snapshot
+from tests.loop.runs.material import SMALL, fake, ready_snapshot
 from training.models import Snapshot, TrainingRun
 from training.services import running, runs
 

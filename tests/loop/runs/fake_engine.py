@@ -1,4 +1,4 @@
-"""`python -m tests.loop.fake_engine SCRIPT -m training.engine FOLDER`: a run without PyTorch.
+"""`python -m tests.loop.runs.fake_engine SCRIPT -m training.engine FOLDER`: a run without PyTorch.
 
 The process around it is the engine's own: lock, signals, heartbeat, metrics, result. It stands
 where TRAINING_LAUNCH stands.
@@ -99,8 +99,7 @@ def fills_disk_wholly(
 
 Script = Callable[[RunSpec, RunFolder, StopRequest, list[str]], None]
 SCRIPTS: dict[str, Script] = {
-    one.__name__: one
-    for one in (trains, dies, dies_later, diverges, fills_disk, fills_disk_wholly)
+    one.__name__: one for one in (trains, dies, dies_later, diverges, fills_disk, fills_disk_wholly)
 }
 
 if __name__ == "__main__":
