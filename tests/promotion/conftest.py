@@ -7,7 +7,6 @@ from typing import Any, ParamSpec, TypeVar
 
 import pytest
 from django.db import connections
-from django.utils import timezone
 
 from annotate.models import Project, Role, User
 from annotate.services.projects import create_project
@@ -17,8 +16,8 @@ from inference.replicas import check_replicas
 from tests import cast
 from tests.inference.adapter_folders import write_adapter
 from tests.inference.fake_vllm import FakeVllm
-from training import adapter_store
-from training.models import RunState, Snapshot, SnapshotState, TrainedAdapter, TrainingRun
+from tests.promotion.adapters import trained_adapter
+from training.models import TrainedAdapter
 
 Train = Callable[..., TrainedAdapter]
 Settings = Any
@@ -91,42 +90,9 @@ def train(tone: Project, ada: User, tmp_path: Path) -> Train:
     ) -> TrainedAdapter:
         number = TrainedAdapter.objects.count() + 1
         folder = write_adapter(tmp_path / f"run-{number}", seed=number, base_name=base, rank=rank)
-        stored = adapter_store.store(folder)
-        run = TrainingRun.objects.create(
-            project=project,
-            number=number,
-            method=method,
-            snapshot=_snapshot(project, ada),
-            spec={},
-            state=RunState.FINISHED,
-            created_by=ada,
-            finished_at=timezone.now(),
-        )
-        return TrainedAdapter.objects.create(
-            project=project,
-            number=number,
-            run=run,
-            base=base,
-            content_hash=stored.content_hash,
-            bytes=stored.bytes,
-        )
+        return trained_adapter(folder, project, ada, base=base, method=method)
 
     return trained
-
-
-def _snapshot(project: Project, ada: User) -> Snapshot:
-    return Snapshot.objects.get_or_create(
-        project=project,
-        number=1,
-        defaults={
-            "state": SnapshotState.READY,
-            "spec": {},
-            "content_hash": "5" * 64,
-            "manifest": {},
-            "created_by": ada,
-            "finished_at": timezone.now(),
-        },
-    )[0]
 
 
 @pytest.fixture
