@@ -21,6 +21,7 @@ def main(report: Path) -> None:
     _expect_inference()
     with os.fdopen(os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         call_command("load_example", stdout=file)
+    call_command("load_example_loop")
 
 
 def _expect_inference() -> None:

@@ -108,8 +108,9 @@ def test_cancel_ends_what_runs(stage: Stage, turning: Turning) -> None:
 def test_a_run_that_works_is_asked_to_stop(turning: Turning) -> None:
     turning.policy()
     step = to(Stage.TRAIN, turning)
+    assert step.run is not None
     now = timezone.now()
-    TrainingRun.objects.filter(pk=step.run_id).update(
+    TrainingRun.objects.filter(pk=step.run.pk).update(
         state=RunState.RUNNING,
         lease="00000000-0000-0000-0000-000000000001",
         heartbeat_at=now,
@@ -120,7 +121,7 @@ def test_a_run_that_works_is_asked_to_stop(turning: Turning) -> None:
     )
     assert turning.advanced().waiting_for == "Run 2: training, step 3 of 40."
     loop.cancel(step_id=step.pk, actor_id=turning.ada.pk)
-    assert TrainingRun.objects.get(pk=step.run_id).stop_requested
+    assert TrainingRun.objects.get(pk=step.run.pk).stop_requested
 
 
 def test_a_swap_is_not_torn_apart(turning: Turning) -> None:
@@ -173,7 +174,7 @@ def test_what_fails_is_said_and_can_be_tried_again(
     assert thing.state == "queued"
     step = turning.advanced()
     assert (step.state, step.message) == (StepState.RUNNING, "")
-    moves = {
+    moves: dict[Stage, Callable[[], LoopStep]] = {
         Stage.SNAPSHOT: turning.built,
         Stage.JUDGE: turning.judged,
         Stage.TRAIN: turning.trained,

@@ -53,15 +53,16 @@ def test_a_turn_makes_a_better_model_and_opens_the_next_round(turning: Turning) 
     assert step.stage == Stage.EVALUATE
     evaluation = step.evaluation
     assert evaluation is not None
-    assert (evaluation.candidate, evaluation.incumbent) == (step.run.adapter, None)
-    assert evaluation.judge == step.judge_run.adapter
+    assert (evaluation.candidate.number, evaluation.incumbent) == (2, None)
+    assert evaluation.judge is not None
+    assert evaluation.judge.run == step.judge_run
     assert evaluation.snapshot == step.snapshot
 
     step = turning.evaluated()
     assert step.stage == Stage.PROMOTE
     promotion = step.promotion
     assert promotion is not None
-    assert (promotion.adapter, promotion.created_by) == (step.run.adapter, None)
+    assert (promotion.adapter, promotion.created_by) == (evaluation.candidate, None)
     assert promotion.evaluation == evaluation
 
     step = turning.swapped()
@@ -119,14 +120,15 @@ def test_its_timeline_says_what_came_of_each_stage(turning: Turning) -> None:
 
 def test_a_job_that_comes_twice_makes_nothing_twice(turning: Turning) -> None:
     turning.policy()
-    for move in (
+    moves: list[Callable[[], LoopStep]] = [
         turning.begin,
         turning.built,
         turning.judged,
         turning.trained,
         turning.evaluated,
         turning.swapped,
-    ):
+    ]
+    for move in moves:
         move()
         before = everything()
         for _ in range(2):
@@ -156,7 +158,7 @@ def test_a_worker_that_dies_in_a_stage_leaves_nothing_half_done(
 ) -> None:
     """It is killed right after the thing was made; the next job makes it, once."""
     turning.policy()
-    moves = [
+    moves: list[Callable[[], LoopStep]] = [
         turning.begin,
         turning.built,
         turning.judged,

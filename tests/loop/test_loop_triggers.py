@@ -10,11 +10,12 @@ from annotate.models import Comparison, Membership, Role, Round
 from annotate.queries.prompts import PromptFilter
 from annotate.services.projects import create_project
 from tests.loop.turning import Turning
-from training.loop.policy import Trigger
+from training.loop.policy import Trigger, read
 from training.loop.turns import Past, next_turn
 from training.loop.words import moment, spent
 from training.models import LoopPolicy, LoopStep, StepState
 from training.queries import loop as reads
+from training.queries.turns import next_of
 from training.services import loop
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -148,10 +149,10 @@ def test_held_out_and_withdrawn_rankings_do_not_count(turning: Turning) -> None:
     held_out = turning.start_round(PromptFilter(split="held_out"))
     turning.rank(held_out, 2)
     assert Comparison.objects.count() == 30
-    settings = reads.read(policy.settings)
-    assert reads.next_of(policy, settings).comparisons == 18
-    turning.round.rankings.filter(pk=turning.round.rankings.first().pk).update(current=False)
-    assert reads.next_of(policy, settings).comparisons == 12
+    settings = read(policy.settings)
+    assert next_of(policy, settings).comparisons == 18
+    turning.round.rankings.filter(task__position=0).update(current=False)
+    assert next_of(policy, settings).comparisons == 12
 
 
 def test_it_rests_while_it_is_off_or_its_owner_has_left(turning: Turning) -> None:

@@ -1,26 +1,18 @@
 """The loop of a project as people see it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from annotate.errors import NotFound
-from annotate.models import Comparison, Split
-from annotate.queries.access import MANAGE
 from training.evaluation import gate
 from training.loop.policy import LoopSettings, PolicyError, read
-from training.loop.turns import NextTurn, Past, next_turn
-from training.models import LoopEvent, LoopPolicy, LoopStep, Snapshot, SnapshotState, Stage
-from training.models.loop import UNFINISHED_STEPS, StepState
+from training.models import LoopEvent, LoopPolicy, LoopStep, Stage, StepState
+from training.models.loop import UNFINISHED_STEPS
 from training.queries import ab
-
-LOST_OWNER = (
-    "{owner}, for whom the loop acted, does not administer this project any more: it turns by hand "
-    "only. Save the policy to act for it yourself."
-)
+from training.queries.turns import next_of
 
 
 def policy_of(project_id: int) -> LoopPolicy | None:
@@ -61,65 +53,6 @@ def to_advance() -> list[int]:
     return list(running.values_list("pk", flat=True))
 
 
-def resting() -> list[LoopPolicy]:
-    """Active policies whose project has no unfinished step."""
-    busy = LoopStep.objects.filter(state__in=UNFINISHED_STEPS).values("project_id")
-    active = LoopPolicy.objects.filter(active=True).exclude(project_id__in=busy)
-    return list(active.select_related("owner", "project").order_by("pk"))
-
-
-def owner_manages(policy: LoopPolicy) -> bool:
-    """Whether the one for whom the loop acts may still change the project."""
-    member = policy.owner.memberships.filter(project_id=policy.project_id, role__in=MANAGE)
-    return policy.owner.is_active and (policy.owner.is_superuser or member.exists())
-
-
-def next_of(policy: LoopPolicy, settings: LoopSettings) -> NextTurn:
-    """When the policy's next turn is due; its cause is empty while it is not."""
-    past = _past(policy)
-    now = datetime.now(UTC)
-    found = next_turn(settings.trigger, past, active=policy.active, now=now)
-    if policy.active and not owner_manages(policy):
-        text = LOST_OWNER.format(owner=policy.owner.username)
-        return NextTurn(found.comparisons, found.needed, found.due_at, "", text)
-    return found
-
-
-def _past(policy: LoopPolicy) -> Past:
-    step = LoopStep.objects.filter(project_id=policy.project_id).select_related("snapshot").first()
-    return Past(
-        step=step.number if step else None,
-        since=step.created_at if step else policy.changed_at,
-        fresh=_comparisons_since(policy.project_id, step),
-    )
-
-
-def _comparisons_since(project_id: int, step: LoopStep | None) -> int:
-    """Of current rankings of training prompts, that the step's snapshot does not have.
-
-    A step that has no snapshot counts from its beginning: one that fails early must not begin
-    again and again.
-    """
-    found = Comparison.objects.filter(
-        ranking__project_id=project_id,
-        ranking__current=True,
-        ranking__task__prompt__split=Split.TRAIN,
-    )
-    if step is None:
-        return found.count()
-    last = _last_ranking(step.snapshot)
-    if last is not None:
-        return found.filter(ranking_id__gt=last).count()
-    return found.filter(ranking__created_at__gt=step.created_at).count()
-
-
-def _last_ranking(snapshot: Snapshot | None) -> int | None:
-    if snapshot is None or snapshot.state != SnapshotState.READY:
-        return None
-    last: int | None = snapshot.parts.aggregate(last=Max("ranking_id"))["last"]
-    return last
-
-
 def overview(project_id: int) -> dict[str, Any]:
     """The policy (the defaults before one was saved), the next turn, the last step."""
     policy, step = policy_of(project_id), latest(project_id)
@@ -133,7 +66,7 @@ def overview(project_id: int) -> dict[str, Any]:
         "owner": policy.owner.username if policy else None,
         "changed_at": policy.changed_at if policy else None,
         "problem": problem,
-        "next": _next(unsaved, settings, step),
+        "next": _next(unsaved, settings, step, saved=policy is not None),
         "step": row(step) if step else None,
     }
 
@@ -146,12 +79,14 @@ def _readable(values: dict[str, Any]) -> tuple[LoopSettings, str]:
         return LoopSettings(), f"The saved policy does not fit any more: {problem}. Save it again."
 
 
-def _next(policy: LoopPolicy, settings: LoopSettings, step: LoopStep | None) -> dict[str, Any]:
+def _next(
+    policy: LoopPolicy, settings: LoopSettings, step: LoopStep | None, *, saved: bool
+) -> dict[str, Any]:
     turn = next_of(policy, settings)
     text = turn.text
     if step is not None and step.state in UNFINISHED_STEPS:
         text = f"Step {step.number} is under way."
-    elif policy.pk is None:
+    elif not saved:
         text = "There is no policy yet. Save one to begin."
     return {
         "comparisons": turn.comparisons,

@@ -14,6 +14,7 @@ from training.loop.policy import PolicyError, read
 from training.models import LoopPolicy, LoopStep, Stage, StepState
 from training.models.loop import UNFINISHED_STEPS
 from training.queries import loop as reads
+from training.queries import turns
 from training.services import deciding, interventions
 from training.services.advancing import ADVANCE, advance
 from training.services.policy import set_policy
@@ -187,9 +188,9 @@ def _need_readable(policy: LoopPolicy) -> None:
 
 def tick() -> None:
     """Begin the turns that are due, and send the jobs of the steps that are under way."""
-    for policy in reads.resting():
+    for policy in turns.resting():
         try:
-            cause = reads.next_of(policy, read(policy.settings)).cause
+            cause = turns.next_of(policy, read(policy.settings)).cause
             if cause:
                 begin_step(project_id=policy.project_id, actor_id=None, cause=cause)
         except (PolicyError, Refusal) as problem:

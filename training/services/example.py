@@ -1,0 +1,44 @@
+"""The example project's loop: ready to be stepped by hand, sized for the bundled model on a CPU."""
+
+from django.db import transaction
+
+from annotate.models import Membership, Project, Role
+from annotate.services.example import SLUG
+from training.loop.policy import LoopSettings, read
+from training.models import LoopPolicy
+from training.services.policy import set_policy
+
+# A turn takes minutes: few steps, short answers, all held-out prompts.
+_RUN = {
+    "data": {"max_prompt_tokens": 256, "max_completion_tokens": 128},
+    "training": {"epochs": 2},
+    "evaluation": {"answers": 4, "max_new_tokens": 32},
+}
+SETTINGS: LoopSettings = read(
+    {
+        "trigger": {"comparisons": 60, "hours": None},
+        "run": {"method": "dpo", "preset": "135m-cpu", "values": _RUN},
+        "judge": {"train": True, "preset": "135m-cpu", "values": _RUN},
+        "evaluation": {"prompts": 8, "max_tokens": 64},
+        "promotion": "ask",
+        "next_round": {"prompts": "fresh", "sample": 10, "k": 4, "max_tokens": 96},
+    }
+)
+
+
+@transaction.atomic
+def load_example_loop() -> LoopPolicy | None:
+    """A policy that is off, for the owner of the example; one that exists is left as it is.
+
+    None where there is no example project, or nobody owns it any more.
+    """
+    project = Project.objects.select_for_update().filter(slug=SLUG).first()
+    if project is None:
+        return None
+    policy = LoopPolicy.objects.filter(project=project).first()
+    owner = Membership.objects.filter(project=project, role=Role.OWNER).order_by("pk").first()
+    if policy is not None or owner is None:
+        return policy
+    return set_policy(
+        project_id=project.pk, actor_id=owner.user_id, settings=SETTINGS, active=False
+    )
