@@ -62,7 +62,7 @@ class S3Folder(S3Storage):
         with _as_os_error():
             found = self.bucket.Object(self._normalize_name(clean_name(name))).get()
         file: File[bytes] = File(
-            io.BufferedReader(_Body(found["Body"]), READ_AHEAD),  # type: ignore[arg-type]
+            io.BufferedReader(_Body(found["Body"]), READ_AHEAD),
             name,
         )
         file.size = found["ContentLength"]

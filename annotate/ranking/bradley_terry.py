@@ -49,7 +49,7 @@ class Tally(NamedTuple):
     winner: int
     loser: int
     tie: bool
-    count: int
+    times: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +80,27 @@ def standings(
     if not models:
         return []
     columns = np.array(sorted(tallies), np.int64).reshape(-1, len(Tally._fields))
-    _, winner, loser, tie, count = columns.T
+    _, winner, loser, tie, times = columns.T
     if (winner == loser).any():
         raise ValueError("A model was compared with itself, which says nothing of its strength.")
-    wins = _matrix(winner, loser, count * (1 - tie), models)
-    even = _matrix(winner, loser, count * tie, models)
-    even += even.T
+    wins = _matrix(winner, loser, times * (1 - tie), models)
+    even = _matrix(winner, loser, times * tie, models)
+    even = even + even.T
     best = strengths((wins + even / 2)[None])
     drawn = _resampled(columns, best, resamples, np.random.default_rng(seed))
     low, high = np.quantile(_points(drawn, anchor), INTERVAL, axis=0)
     (rating,) = _points(best, anchor)
-    counted = (wins.sum(axis=1), even.sum(axis=1), wins.sum(axis=0))
+    won, tied, lost = wins.sum(axis=1), even.sum(axis=1), wins.sum(axis=0)
     return [
-        Standing(*map(float, figures), *map(int, counts))
-        for figures, counts in zip(
-            zip(rating, low, high, strict=True), zip(*counted, strict=True), strict=True
+        Standing(
+            rating=float(rating[model]),
+            low=float(low[model]),
+            high=float(high[model]),
+            wins=int(won[model]),
+            ties=int(tied[model]),
+            losses=int(lost[model]),
         )
+        for model in range(models)
     ]
 
 
@@ -113,9 +118,9 @@ def strengths(
     start: (B, n), a guess. Raises ArithmeticError if it does not converge.
     """
     games = wins + wins.swapaxes(1, 2)
-    won = wins.sum(axis=2) + prior_wins
+    won: Floats = wins.sum(axis=2) + prior_wins
     prior_games = np.zeros_like(won) + prior_wins + prior_losses
-    theta = np.zeros_like(won) if start is None else start.copy()
+    theta: Floats = np.zeros_like(won) if start is None else start.copy()
     for _ in range(MOST_STEPS):
         step = _newton(theta, games, won, prior_games)
         apart = step.max(axis=1, initial=0.0) - step.min(axis=1, initial=0.0)
@@ -146,10 +151,10 @@ def _resampled(
     columns: tallies, one a row. best: (1, n), those without weights.
     """
     models = best.shape[1]
-    task, winner, loser, tie, count = columns.T
+    task, winner, loser, tie, times = columns.T
     tasks, place = np.unique(task, return_inverse=True)
     cells = np.concatenate([winner * models + loser, loser * models + winner])
-    shares = np.concatenate([count * (1 - tie / 2), count * tie / 2])
+    shares = np.concatenate([times * (1 - tie / 2), times * tie / 2])
     place = np.concatenate([place, place])
     found = []
     for done in range(0, resamples, RESAMPLES_AT_ONCE):

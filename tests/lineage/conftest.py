@@ -47,7 +47,11 @@ def train(tone: Project, ada: User) -> Train:  # noqa: F811
     """A run that has ended well, and its adapter. parent, judge: adapters."""
 
     def trained(
-        snapshot: Snapshot, method: str = "dpo", values: Any = None, **adapters: TrainedAdapter
+        snapshot: Snapshot,
+        method: str = "dpo",
+        values: Any = None,
+        parent: TrainedAdapter | None = None,
+        judge: TrainedAdapter | None = None,
     ) -> TrainedAdapter:
         run = create_run(
             project_id=tone.pk,
@@ -56,7 +60,8 @@ def train(tone: Project, ada: User) -> Train:  # noqa: F811
             method=method,
             preset="135m-cpu",
             values=values,
-            **{f"{name}_id": adapter.pk for name, adapter in adapters.items()},
+            parent_id=parent.pk if parent else None,
+            judge_id=judge.pk if judge else None,
         )
         return finish(run)
 
@@ -90,7 +95,7 @@ def serve(adapter: TrainedAdapter) -> ServedModel:
 def promote(adapter: TrainedAdapter, *, by: User | None = None) -> Promotion:
     return Promotion.objects.create(
         project=adapter.project,
-        number=adapter.project.promotions.count() + 1,
+        number=Promotion.objects.filter(project=adapter.project).count() + 1,
         kind=PromotionKind.PROMOTE,
         adapter=adapter,
         state=PromotionState.DONE,

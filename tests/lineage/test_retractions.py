@@ -63,7 +63,12 @@ def test_twice_is_the_same_as_once_and_a_later_ranking_counts(
     tone: Project, ada: User, lena: User, round_one: Round, rank: Rank
 ) -> None:
     rank(lena)
-    keys = {"project_id": tone.pk, "actor_id": ada.pk, "labeler_id": lena.pk, "reason": "Guessed."}
+    keys: dict[str, Any] = {
+        "project_id": tone.pk,
+        "actor_id": ada.pk,
+        "labeler_id": lena.pk,
+        "reason": "Guessed.",
+    }
     assert [retract_labeler(**keys), retract_labeler(**keys)] == [1, 0]
     rank(lena)
     assert Ranking.objects.filter(current=True).count() == 1
@@ -91,7 +96,12 @@ def test_a_round_is_closed_first(
     tone: Project, ada: User, lena: User, luis: User, round_one: Round, rank: Rank
 ) -> None:
     rank(lena), rank(luis)
-    keys = {"project_id": tone.pk, "actor_id": ada.pk, "number": 1, "reason": "Wrong guidelines."}
+    keys: dict[str, Any] = {
+        "project_id": tone.pk,
+        "actor_id": ada.pk,
+        "number": 1,
+        "reason": "Wrong guidelines.",
+    }
     with pytest.raises(Conflict, match="Close or cancel it first"):
         retract_round(**keys)
     close_round(round_id=round_one.pk, actor_id=ada.pk)

@@ -118,7 +118,7 @@ def test_known_strengths_are_recovered_and_mostly_inside_of_their_intervals() ->
 
 def test_people_who_say_the_same_of_a_task_do_not_narrow_the_interval() -> None:
     alone = [Tally(task, task % 3 == 0, task % 3 != 0, False, 1) for task in range(60)]
-    chorus = [tally._replace(count=10) for tally in alone]
+    chorus = [tally._replace(times=10) for tally in alone]
     spread = [
         found[0].high - found[0].low
         for found in (standings(tallies, 2, anchor=1) for tallies in (alone, chorus))
@@ -134,7 +134,7 @@ def test_the_interval_of_a_winner_of_everything_is_open_to_both_sides() -> None:
 
 TALLIES = st.lists(
     st.builds(
-        lambda task, pair, tie, count: Tally(task, *pair, tie, count),
+        lambda task, pair, tie, count: Tally(task, pair[0], pair[1], tie, count),
         st.integers(1, 6),
         st.sampled_from([(a, b) for a in range(4) for b in range(4) if a != b]),
         st.booleans(),

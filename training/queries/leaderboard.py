@@ -89,7 +89,7 @@ def _computed(project_id: int) -> dict[str, Any]:
     ]
     return {
         "models": sorted(models, key=lambda row: (-row["rating"], row["model"])),
-        "comparisons": sum(tally.count for tally in tallies),
+        "comparisons": sum(tally.times for tally in tallies),
         "tasks": len({tally.task for tally in tallies}),
         "left_out": len(compared) - len(keys),
     }

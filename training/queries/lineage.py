@@ -42,7 +42,7 @@ class Part(NamedTuple):
 
     round: int
     labeler: int
-    count: int
+    rankings: int
 
 
 class Writer(NamedTuple):
@@ -50,7 +50,7 @@ class Writer(NamedTuple):
 
     adapter_hash: str
     name: str
-    count: int
+    answers: int
 
 
 class Graph:
@@ -191,11 +191,11 @@ def _snapshots(graph: Graph, project_id: int, of_runs: set[int]) -> dict[int, li
             kind="snapshot",
             number=snapshot.number,
             title=f"Snapshot {snapshot.number}",
-            detail=f"{sum(part.count for part in said)} rankings by {people} labelers",
+            detail=f"{sum(part.rankings for part in said)} rankings by {people} labelers",
             at=snapshot.created_at,
         )
         for part in said:
-            graph.link(f"round-{part.round}", f"snapshot-{snapshot.pk}", part.count)
+            graph.link(f"round-{part.round}", f"snapshot-{snapshot.pk}", part.rankings)
     return parts
 
 
@@ -247,9 +247,9 @@ def _rounds(graph: Graph, project_id: int, adapters: dict[str, int]) -> None:
         for writer in writers[round_.pk]:
             if not writer.adapter_hash:
                 _base(graph, writer.name)
-                graph.link(f"base-{writer.name}", key, writer.count)
+                graph.link(f"base-{writer.name}", key, writer.answers)
             elif adapter := adapters.get(writer.adapter_hash):
-                graph.link(f"adapter-{adapter}", key, writer.count)
+                graph.link(f"adapter-{adapter}", key, writer.answers)
 
 
 def _writers(rounds: list[Round]) -> dict[int, list[Writer]]:
@@ -280,7 +280,7 @@ def _people(graph: Graph, snapshots: dict[int, list[Part]]) -> None:
     for snapshot, parts in snapshots.items():
         for part in parts:
             who = "labelers" if "labelers" in graph.nodes else f"labeler-{part.labeler}"
-            graph.link(who, f"snapshot-{snapshot}", part.count)
+            graph.link(who, f"snapshot-{snapshot}", part.rankings)
 
 
 def _rows(statement: str, ids: list[int]) -> list[tuple[Any, ...]]:
