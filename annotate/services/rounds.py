@@ -54,8 +54,7 @@ def create_round(
 ) -> Round:
     """A round in draft. Raises Invalid when no prompt matches or a model is not known."""
     project = Project.objects.select_for_update().get(pk=project_id)
-    _check_sources(sources)
-    current_id = _current_model(project) if any(source.follows for source in sources) else None
+    asked = _asked_now(project, sources)
     _count_prompts(project_id, prompts)
     last = project.rounds.aggregate(last=Max("number"))["last"] or 0
     round_ = Round.objects.create(
@@ -69,27 +68,34 @@ def create_round(
     RoundSource.objects.bulk_create(
         RoundSource(
             round=round_,
-            served_model_id=current_id if source.follows else source.served_model_id,
+            served_model_id=served_model_id,
             follows=source.follows,
             weight=source.weight,
             temperature=source.temperature,
             top_p=source.top_p,
             max_tokens=source.max_tokens,
         )
-        for source in sources
+        for source, served_model_id in zip(sources, asked, strict=True)
     )
     audit.record(verb="created", of=round_, project_id=project_id, actor_id=actor_id)
     return round_
 
 
-def _check_sources(sources: Sequence[Source]) -> None:
+def _asked_now(project: Project, sources: Sequence[Source]) -> list[int]:
+    """Ids of the models that the sources stand for at present. Raises Invalid."""
     if not 1 <= len(sources) <= 9:
         message = "Choose between one and nine models to write the completions."
         raise Invalid(message, fields={"sources": [message]})
-    named = {source.served_model_id for source in sources if not source.follows}
-    if None in named or ServedModel.objects.filter(pk__in=named).count() < len(named):
-        message = "One of the models is not served any more. Reload and choose again."
-        raise Invalid(message, fields={"sources": [message]})
+    named = [source.served_model_id for source in sources if not source.follows]
+    known = set(ServedModel.objects.filter(pk__in=named).values_list("pk", flat=True))
+    asked = []
+    for source in sources:
+        model_id = _current_model(project) if source.follows else source.served_model_id
+        if model_id is None or not (source.follows or model_id in known):
+            message = "One of the models is not served any more. Reload and choose again."
+            raise Invalid(message, fields={"sources": [message]})
+        asked.append(model_id)
+    return asked
 
 
 def _current_model(project: Project) -> int:

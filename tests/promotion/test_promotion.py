@@ -1,5 +1,7 @@
 """A project's model becomes another adapter and what it was before, each step by one verb."""
 
+from functools import partial
+
 import pytest
 
 from annotate.errors import Conflict, Invalid, NotFound
@@ -18,11 +20,11 @@ from training.services import promotions
 pytestmark = pytest.mark.django_db
 
 
-def promoted(adapter: TrainedAdapter | None, project: Project, **more: str) -> Promotion:
+def promoted(adapter: TrainedAdapter | None, project: Project, *, reason: str = "") -> Promotion:
     """Asked for by Ada and performed."""
     adapter_id = adapter.pk if adapter else None
     asked = promotions.promote(
-        project_id=project.pk, actor_id=ada_of(project), adapter_id=adapter_id, **more
+        project_id=project.pk, actor_id=ada_of(project), adapter_id=adapter_id, reason=reason
     )
     return performed(asked)
 
@@ -80,32 +82,33 @@ def test_the_base_can_be_promoted(ready: FakeVllm, tone: Project, red: TrainedAd
 def test_a_second_click_is_the_same_promotion(
     tone: Project, ada: User, ready: FakeVllm, red: TrainedAdapter, blue: TrainedAdapter
 ) -> None:
-    ask = {"project_id": tone.pk, "actor_id": ada.pk}
-    first = promotions.promote(adapter_id=red.pk, **ask)
-    assert promotions.promote(adapter_id=red.pk, **ask) == first
+    ask = partial(promotions.promote, project_id=tone.pk, actor_id=ada.pk)
+    go_back = partial(promotions.roll_back, project_id=tone.pk, actor_id=ada.pk)
+    first = ask(adapter_id=red.pk)
+    assert ask(adapter_id=red.pk) == first
     with pytest.raises(Conflict, match="Adapter 1 is just being swapped in") as caught:
-        promotions.promote(adapter_id=blue.pk, **ask)
+        ask(adapter_id=blue.pk)
     assert caught.value.retry
     performed(first)
     with pytest.raises(Conflict, match="the project's model already"):
-        promotions.promote(adapter_id=red.pk, **ask)
-    back = promotions.roll_back(**ask)
-    assert promotions.roll_back(**ask) == back
+        ask(adapter_id=red.pk)
+    back = go_back()
+    assert go_back() == back
 
 
 def test_what_cannot_be_the_model_is_refused(
     tone: Project, ada: User, ready: FakeVllm, train: Train
 ) -> None:
-    ask = {"project_id": tone.pk, "actor_id": ada.pk}
+    ask = partial(promotions.promote, project_id=tone.pk, actor_id=ada.pk)
     with pytest.raises(Invalid, match="judges answers and writes none"):
-        promotions.promote(adapter_id=train(method="reward").pk, **ask)
+        ask(adapter_id=train(method="reward").pk)
     with pytest.raises(Invalid, match="trained on “other”, but “base” is served"):
-        promotions.promote(adapter_id=train(base="other").pk, **ask)
+        ask(adapter_id=train(base="other").pk)
     elsewhere = create_project(actor_id=ada.pk, slug="else", name="Else")
     with pytest.raises(NotFound):
-        promotions.promote(adapter_id=train(project=elsewhere).pk, **ask)
+        ask(adapter_id=train(project=elsewhere).pk)
     with pytest.raises(Conflict, match="The base model is the project's model already"):
-        promotions.promote(adapter_id=None, **ask)
+        ask(adapter_id=None)
     assert not Promotion.objects.exists()
 
 
@@ -120,10 +123,15 @@ def test_the_evaluation_is_one_of_the_adapter(
         settings={},
         created_by=ada,
     )
-    ask = {"project_id": tone.pk, "actor_id": ada.pk, "evaluation_id": evaluation.pk}
+    ask = partial(
+        promotions.promote,
+        project_id=tone.pk,
+        actor_id=ada.pk,
+        evaluation_id=evaluation.pk,
+    )
     with pytest.raises(Invalid, match="of another adapter"):
-        promotions.promote(adapter_id=blue.pk, **ask)
-    assert promotions.promote(adapter_id=red.pk, **ask).evaluation == evaluation
+        ask(adapter_id=blue.pk)
+    assert ask(adapter_id=red.pk).evaluation == evaluation
 
 
 def test_everything_is_in_the_audit(
