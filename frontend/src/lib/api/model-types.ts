@@ -23,12 +23,12 @@ export type AnswerPair = Schemas["AnswerRow"];
 
 /** The engine's evaluation.json, as far as it is shown. */
 export interface Measured {
-  accuracy: Estimate | null;
+  accuracy: Schemas["MeasuredValue"] | null;
   accuracy_by_strength: { strength: number; accuracy: Estimate }[] | null;
   agreement: { ceiling: Estimate | null; reason: string | null } | null;
   general_text: Forgetting | null;
   demonstrations: Forgetting | null;
-  kl: { per_token: Estimate; per_completion: number; tokens: number } | null;
+  kl: { per_token: Schemas["MeasuredValue"]; per_completion: number; tokens: number } | null;
   length: { trained: number; base: number; difference: Estimate } | null;
   missing: Record<string, string>;
 }
