@@ -7,6 +7,7 @@ used stops the process with one line that names it and says what was expected.
 import hashlib
 import os
 import secrets
+import shlex
 import socket
 import tempfile
 from functools import cached_property, lru_cache
@@ -213,6 +214,15 @@ class Environment(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("training_launch")
+    @classmethod
+    def _splits(cls, value: str) -> str:
+        try:
+            shlex.split(value)
+        except ValueError as problem:
+            raise ValueError(f"expected a command line ({problem})") from None
+        return value
 
     @field_validator("given_secret_key")
     @classmethod

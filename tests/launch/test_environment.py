@@ -36,6 +36,7 @@ def complaints() -> list[str]:
         ("CACHE_URL", "memcached://x", "begins with redis://…"),
         ("INFERENCE_URL", "http://a,b:8000", "begins with http://… or https://…"),
         ("MAX_MODEL_LEN", "1", "at least 128"),
+        ("TRAINING_LAUNCH", "accelerate 'x", "a command line (No closing quotation)"),
         ("LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     ],
 )

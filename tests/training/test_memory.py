@@ -19,6 +19,7 @@ from training.engine.fused import fuse
 from training.engine.groups import Group
 from training.engine.memory.__main__ import main
 from training.engine.memory.activations import Activations, rollout_cache
+from training.engine.memory.available import of_container, of_machine
 from training.engine.memory.estimate import estimate, lora_parameters, weight_rows
 from training.engine.memory.peak import PeakMemory
 from training.engine.memory.shape import ModelShape
@@ -257,9 +258,26 @@ def test_the_table_of_a_spec_needs_the_configuration_only(
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     assert main([str(tmp_path / "spec.json")]) == 0
     assert capsys.readouterr().out == estimate(ModelShape.from_config(SMOL), spec_for()).to_text()
+    assert main([str(tmp_path / "spec.json"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["training"] == estimate(ModelShape.from_config(SMOL), spec_for()).training
+    assert said["device"] in ("cpu", "cuda")
+    assert said["available"] > 0
     shutil.rmtree(tmp_path / "model")
     assert main([str(tmp_path / "spec.json")]) == 2
     assert "base.model" in capsys.readouterr().err
+
+
+def test_what_is_free_is_the_machines_or_the_containers(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 9 kB\nMemAvailable:    4 kB\n")
+    assert of_machine(meminfo) == 4096
+    assert of_machine(tmp_path / "none") is None
+    assert of_container(tmp_path) is None
+    (tmp_path / "memory.current").write_text("1000\n")
+    for limit, free in (("max", None), ("5000", 4000), ("900", 0)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert of_container(tmp_path) == free
 
 
 def test_the_peak_of_a_run_has_weights_that_are_pages_of_their_file(tmp_path: Path) -> None:

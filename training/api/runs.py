@@ -34,7 +34,7 @@ class RunRequest(Shape):
         default=dict,
         help_text="What differs from the preset, by section of the engine's spec.",
     )
-    parent = serializers.IntegerField(
+    parent = serializers.IntegerField(  # type: ignore[assignment]  # the name is the field's
         default=None, allow_null=True, min_value=1, max_value=LARGEST, help_text="An adapter."
     )
     parent_use = serializers.ChoiceField(choices=PARENT_USES, default=PARENT_USES[0])
@@ -94,7 +94,7 @@ class RunField(Shape):
     title = serializers.CharField()
     description = serializers.CharField()
     type = serializers.ChoiceField(choices=FIELD_KINDS)
-    default = serializers.JSONField(allow_null=True)  # type: ignore[assignment]
+    default = serializers.JSONField(allow_null=True)
     minimum = serializers.FloatField(allow_null=True)
     maximum = serializers.FloatField(allow_null=True)
     choices = serializers.ListField(child=serializers.CharField(), allow_null=True)
@@ -114,7 +114,7 @@ class RunRow(Shape):
     method = serializers.CharField()
     preset = serializers.CharField()
     snapshot = serializers.IntegerField()
-    parent = serializers.IntegerField(allow_null=True)
+    parent = serializers.IntegerField(allow_null=True)  # type: ignore[assignment]
     judge = serializers.IntegerField(allow_null=True)
     state = serializers.ChoiceField(choices=RunState.choices)
     stopping = serializers.BooleanField(help_text="Asked to end; it saves a checkpoint first.")

@@ -1,4 +1,4 @@
-"""The real engine on a tiny model, through estimate and run; the real worker, killed and stopped."""
+"""The real engine on a tiny model: estimated, trained, kept; the real worker, ended both ways."""
 
 import time
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from annotate.launch import plan
 from annotate.launch.child import Child
 from annotate.models import Project, User
 from inference.adapter_files import read_adapter
@@ -72,7 +73,7 @@ def test_a_run_of_the_real_engine(
 @pytest.fixture
 def trainer(transactional_db: None, settings: Settings, tmp_path: Path) -> Iterator[Child]:
     """The Celery worker of queue `train`, with a scripted engine."""
-    spec = next(spec for spec in services.plan.jobs(services.ENV) if spec.name == "trainer")
+    spec = next(spec for spec in plan.jobs(services.ENV) if spec.name == "trainer")
     spec = services.on_test_database(spec)
     own = {"TRAINING_LAUNCH": fake("trains"), "TRAINING_MODEL": settings.TRAINING_MODEL}
     with services.serving(replace(spec, environment={**spec.environment, **own})) as child:

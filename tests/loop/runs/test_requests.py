@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from annotate.errors import Conflict, Invalid
 from annotate.models import AuditEvent, Project, Role, User
 from tests import cast
 from tests.loop.runs.conftest import Create, Settings
@@ -122,7 +123,7 @@ def test_parents_and_judges_must_fit(
         ({"method": "grpo"}, "judge"),
         ({"judge_id": judge.pk}, "judge"),
     ):
-        with pytest.raises(runs.Invalid) as caught:
+        with pytest.raises(Invalid) as caught:
             create(**choice)
         assert list(caught.value.fields) == [field], choice
 
@@ -143,7 +144,12 @@ def test_memory_is_estimated_first_and_kept(
     ada: User, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(memory, "_asked", lambda file: asked.append(file) or ESTIMATE)
+
+    def answer(file: Any) -> dict[str, Any]:
+        asked.append(file)
+        return ESTIMATE
+
+    monkeypatch.setattr(memory, "_asked", answer)
     client = cast.signed_in(ada)
     for _ in range(2):
         found = client.post(f"{RUNS}/estimate", BODY, format="json").json()
@@ -190,7 +196,7 @@ def test_a_running_one_is_asked_to_stop(ada: User, create: Create) -> None:
         assert runs.cancel_run(run_id=run.pk, actor_id=ada.pk).stop_requested
     client = cast.signed_in(ada)
     assert client.get(f"{RUNS}/1").json()["stopping"] is True
-    with pytest.raises(runs.Conflict, match="still stopping"):
+    with pytest.raises(Conflict, match="still stopping"):
         runs.resume_run(run_id=run.pk, actor_id=ada.pk)
     leases.stop(held)
     assert state(run) == RunState.CANCELED
@@ -204,7 +210,7 @@ def test_what_ended_is_not_canceled_and_what_finished_not_resumed(
     held = leases.take(run.pk)
     assert held is not None
     leases.fail(held, message="No.", advice="Do.")
-    with pytest.raises(runs.Conflict, match="nothing to cancel"):
+    with pytest.raises(Conflict, match="nothing to cancel"):
         runs.cancel_run(run_id=run.pk, actor_id=ada.pk)
     client = cast.signed_in(ada)
     shown = client.get(f"{RUNS}/1").json()
