@@ -16,8 +16,8 @@ ANSWERS = [(Answer(10, False, float(one)), Answer(10, False, 0.0)) for one in (1
 REPORT = make_report(MEASURED, ANSWERS, Judge(2, None))
 
 
-def only(report: dict[str, Any] | None = None, **bounds: float) -> Verdict:
-    (verdict,) = check(REPORT if report is None else report, Gate(**bounds))
+def only(report: dict[str, Any] = REPORT, /, **bounds: float) -> Verdict:
+    (verdict,) = check(report, Gate(**bounds))
     return verdict
 
 

@@ -89,7 +89,7 @@ def scores(folder: RunFolder) -> dict[int, float]:
 
 def own_rewards(trained: dict[str, Path]) -> dict[int, float]:
     """Each answer alone through transformers and PEFT, its reward read off the last token."""
-    base = load_base(Base(model=str(trained["model"]), precision="fp32"))  # type: ignore[arg-type]
+    base = load_base(Base(model=str(trained["model"]), precision="fp32"))
     model = load_adapter(base.model, read_adapter(trained["adapter"])).eval()
     head, chat = load_head(trained["adapter"]), Chat(base.tokenizer)
     found = {}

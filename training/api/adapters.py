@@ -32,7 +32,7 @@ class AdapterRow(Shape):
     snapshot = serializers.IntegerField()
     method = serializers.CharField()
     base = serializers.CharField()
-    parent = serializers.IntegerField(
+    parent = serializers.IntegerField(  # type: ignore[assignment]  # the name is the field's
         allow_null=True, help_text="Adapter that it goes on from, or was held to."
     )
     judge = serializers.IntegerField(

@@ -167,7 +167,8 @@ def test_killed_in_the_middle_it_asks_only_for_what_is_missing(
     vllm: FakeVllm, evaluate: Evaluate, held_out: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluation = evaluate()
-    real, kept = answer_store.keep, []
+    kept: list[Any] = []
+    real = answer_store.keep
 
     def dies(*args: Any) -> None:
         if len(kept) == 3:

@@ -138,7 +138,7 @@ def test_the_judge_s_own_rewards_make_the_win_rate(
 ) -> None:
     evaluation = judged(answered)
     assert evaluation.state == EvaluationState.READY, evaluation.message
-    rewards = dict(evaluation.answers.values_list("text", "reward"))
+    rewards = {answer.text: answer.reward or 0.0 for answer in evaluation.answers.all()}
     assert rewards[SHORT] > rewards[LONG]
     report = evaluation.report
     assert report is not None
