@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,10 +15,13 @@ from moto.server import ThreadedMotoServer
 
 from annotate import environment
 from annotate.environment import BadEnvironment
+from annotate.errors import Conflict
 from annotate.models import Round, User
 from annotate.s3 import S3Folder
 from tests import cast
+from tests.inference.adapter_folders import write_adapter
 from tests.snapshots.conftest import Make, Rank, Settings, read, rows
+from training import adapter_store
 from training.models import SnapshotState
 
 ADDRESS = "/api/projects/tone/snapshots/1"
@@ -134,6 +138,25 @@ def test_a_bucket_that_is_not_there_is_an_error_of_the_disk(
     storage = S3Folder(bucket_name="none", endpoint_url=server, region_name="us-east-1")
     with pytest.raises(OSError, match="bucket"):
         storage.save("a", ContentFile(b"one"))
+
+
+def test_an_adapter_comes_back_from_there(
+    bucket: Any, server: str, settings: Settings, tmp_path: Path
+) -> None:
+    options = {"bucket_name": BUCKET, "location": "loop/adapters", "endpoint_url": server}
+    here = {"BACKEND": "annotate.s3.S3Folder", "OPTIONS": options}
+    settings.STORAGES = {**settings.STORAGES, "adapters": here}
+    settings.ADAPTER_COPIES = tmp_path / "copies"
+    folder = write_adapter(tmp_path / "made")
+    stored = adapter_store.store(folder)
+    assert adapter_store.store(folder) == stored
+    copy = adapter_store.local_folder(stored.content_hash)
+    assert copy == tmp_path / "copies" / stored.content_hash
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == files
+    assert sum(map(len, files.values())) == stored.bytes
+    with pytest.raises(Conflict, match="not in the storage"):
+        adapter_store.local_folder("0" * 64)
 
 
 @pytest.mark.parametrize("value", ["http://bucket", "bucket", "s3://", "s3:///folder"])
