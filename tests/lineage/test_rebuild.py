@@ -9,6 +9,7 @@ from annotate.models import AuditEvent, Project, Round, User
 from tests import cast
 from tests.lineage.conftest import Train, finish
 from tests.snapshots.conftest import Make, Rank, rows
+from training import tasks
 from training.models import Rebuild, Snapshot, SnapshotState, TrainedAdapter, TrainingRun
 from training.services.building import build_snapshot
 from training.services.rebuilding import continue_rebuild, rebuild_adapter, to_continue
@@ -158,6 +159,24 @@ def test_a_run_that_cannot_be_is_said(
     rebuild.refresh_from_db()
     assert "There is no preset “gone”" in rebuild.message
     assert TrainingRun.objects.count() == 1
+
+
+def test_beat_goes_on_with_what_waits(
+    ada: User, lena: User, adapter: TrainedAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rebuild = again(adapter, ada, lena)
+    sent: list[tuple[str, dict[str, int]]] = []
+    monkeypatch.setattr(tasks, "enqueue", lambda name, **ids: sent.append((name, ids)))
+    tasks.advance_snapshots()
+    assert sent == [("training.build_snapshot", {"snapshot_id": rebuild.snapshot_id})]
+    tasks.build_snapshot(rebuild.snapshot_id)
+    sent.clear()
+    tasks.advance_snapshots()
+    assert sent == [("training.continue_rebuild", {"rebuild_id": rebuild.pk})]
+    tasks.continue_rebuild(rebuild.pk)
+    sent.clear()
+    tasks.advance_snapshots()
+    assert sent == []
 
 
 def test_over_http(ada: User, lena: User, luis: User, adapter: TrainedAdapter) -> None:
