@@ -1,5 +1,6 @@
 """The whole spec of a run, from what a person chose and what Prefloop knows."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from training.engine.spec.words import problems
 
 Values = dict[str, Any]
 
+LARGEST = 64 * 1024  # characters of JSON
 DATA, ADAPTERS = "data", "adapters"
 GENERAL_TEXT = f"{DATA}/general.txt"
 PARENT_USES = ("continue", "reference", "both")
@@ -75,6 +77,8 @@ def assemble(choice: Choice) -> Values:
         raise _invalid("judge", _about_judge(method))
     if choice.parent_use not in PARENT_USES:
         raise _invalid("parent_use", f"Choose among {', '.join(PARENT_USES)}.")
+    if len(json.dumps(dict(choice.values), default=str)) > LARGEST:
+        raise _invalid("values", "These are more values than a run has. Leave some out.")
     chosen = _open_values(choice.values)
     values = _with_decided(choice, method, chosen)
     try:

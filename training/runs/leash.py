@@ -6,6 +6,7 @@ go when memory runs out. A program of its own, because a forked process of a thr
 run Python.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -24,7 +25,8 @@ def main(arguments: list[str]) -> None:
     if os.getppid() != int(parent):  # it was gone before the line above
         sys.exit(1)
     os.nice(NICENESS)
-    Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO))
+    with contextlib.suppress(OSError):  # some containers hide it
+        Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO))
     try:
         os.execvp(command[0], command)  # noqa: S606  # an argument list, no shell
     except OSError as error:

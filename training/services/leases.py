@@ -4,13 +4,17 @@ Each start has a lease of its own. A worker writes to a run only where the run s
 one that was thought dead and was not finds out with the next heartbeat, and ends its process.
 """
 
+import logging
 import platform
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 from django.core.cache import cache
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -19,8 +23,11 @@ from annotate.services import audit
 from training.models import RunState, TrainingRun
 from training.runs.endings import Ending
 
+log = logging.getLogger(__name__)
+
 TRAIN = "training.run_training"
 LOST_AFTER = timedelta(seconds=60)
+PULSE_EVERY_S = 10.0
 # How often a worker may be lost before the run has made another step.
 LOSSES = 3
 # Unread messages expire after a minute (annotate.dispatch): then the run is sent again.
@@ -70,6 +77,29 @@ def beat(run: TrainingRun, **values: Any) -> bool:
     if not held(run).update(heartbeat_at=timezone.now(), **values):
         raise LeaseLost
     return bool(held(run).values_list("stop_requested", flat=True).first())
+
+
+@contextmanager
+def pulse(run: TrainingRun) -> Iterator[None]:
+    """Beats from a thread of its own while the block copies files, however long that takes."""
+    ended = threading.Event()
+
+    def beat_on() -> None:
+        try:
+            while not ended.wait(PULSE_EVERY_S):
+                held(run).update(heartbeat_at=timezone.now())
+        except (DatabaseError, InterfaceError) as problem:
+            log.warning("%s: no heartbeat: %s", run, problem)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=beat_on, name="pulse", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @transaction.atomic

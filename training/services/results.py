@@ -10,7 +10,7 @@ from annotate.models import Project
 from annotate.services import audit
 from training import adapter_store
 from training.adapter_store import Stored
-from training.models import RunState, TrainedAdapter, TrainingRun
+from training.models import RunMetric, RunState, TrainedAdapter, TrainingRun
 from training.runs.folder import RunFiles, read_json
 from training.services import leases
 from training.services.syncing import made_of
@@ -53,6 +53,7 @@ def _finish(run: TrainingRun, stored: Stored, values: dict[str, Any]) -> Trained
         stop_requested=False,
         losses=0,
         finished_at=timezone.now(),
+        **_last_step(run),
         **values,
     )
     audit.record(
@@ -64,3 +65,10 @@ def _finish(run: TrainingRun, stored: Stored, values: dict[str, Any]) -> Trained
         content_hash=stored.content_hash,
     )
     return adapter
+
+
+def _last_step(run: TrainingRun) -> dict[str, int]:
+    """How far training went, and not how far the measuring after it."""
+    last = RunMetric.objects.filter(run=run).order_by("-position").first()
+    step = last.values.get("step") if last else None
+    return {"step": step, "steps": step} if isinstance(step, int) else {}

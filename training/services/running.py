@@ -46,8 +46,8 @@ class Asked(Exception):
 
 
 def run_training(*, run_id: int) -> None:
-    """Run it, unless it does not wait any more."""
-    run = leases.take(run_id)
+    """Run it, unless it does not wait any more or this worker is about to stop."""
+    run = None if stopping.is_set() else leases.take(run_id)
     if run is None:
         return
     try:
@@ -93,7 +93,8 @@ class Start:
         """Put what the engine reads into the folder; returns where the base lies. Raises Asked."""
         self._folder.root.mkdir(parents=True, exist_ok=True)
         place = place_of(settings.TRAINING_MODEL, settings.MODELS) or self._unpacked()
-        prepare(self._run, self._folder, place, self._alive)
+        with leases.pulse(self._run):
+            prepare(self._run, self._folder, place, self._alive)
         return place
 
     def _unpacked(self) -> str:
@@ -154,7 +155,8 @@ class Start:
         if result is None:
             self._settle_without_word(code)
         elif result["state"] == "finished":
-            results.keep(self._run, self._folder, result)
+            with leases.pulse(self._run):
+                results.keep(self._run, self._folder, result)
             tidying.tidy(self._run)
         elif result["state"] == "stopped":
             self._stopped()

@@ -82,6 +82,7 @@ def test_parent_and_judge_are_folders_of_the_run() -> None:
         ({"values": {"training": {"max_steps": 10**9}}}, "training.max_steps"),
         ({"values": {"training": 5}}, "training"),
         ({"values": {"data": 5}}, "data"),
+        ({"values": {"lora": {"targets": ["q_proj"] * 10_000}}}, "values"),
         ({"values": {"data": [5]}}, "data"),
         ({"values": {"lora": {"r": True}}}, "lora.r"),
         ({"values": {"lora": {"targets": ["lm_head"]}}}, "lora.targets"),

@@ -45,6 +45,7 @@ def test_a_run_of_the_real_engine(
     ended = again(run)
     assert ended.state == RunState.FINISHED, f"{ended.message}\n{ended.log}"
     assert steps(run) == [1, 2, 3, 4]
+    assert (ended.step, ended.steps) == (4, 4)
     assert ended.measured is not None
     assert ended.made is not None
     assert ended.estimate is not None
