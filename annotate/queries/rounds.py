@@ -20,7 +20,7 @@ from annotate.models import (
     Task,
     TaskState,
 )
-from inference.queries import inference_state
+from inference.queries import available_models, inference_state
 
 ROWS = 50
 RECENT = timedelta(minutes=2)
@@ -132,9 +132,19 @@ def _waiting(round_: Round, tasks: dict[str, int]) -> str | None:
     recent = Completion.objects.filter(
         task__round=round_, created_at__gte=timezone.now() - timedelta(seconds=30)
     )
-    if writing and tasks["ready"] and not recent.exists():
+    if not writing or recent.exists():
+        return None
+    if away := _not_served(round_):
+        return away
+    if tasks["ready"]:
         return "Enough tasks are ready for the labelers. Writing goes on as they rank them."
     return None
+
+
+def _not_served(round_: Round) -> str | None:
+    asked = set(round_.sources.values_list("served_model_id", flat=True))
+    away = [row for row in available_models() if row.id in asked and not row.available]
+    return f"“{away[0].name}” does not write now. {away[0].message}" if away else None
 
 
 def labeling(round_: Round) -> dict[str, Any]:

@@ -173,6 +173,37 @@ def test_the_old_one_stays_until_its_requests_have_ended(
     assert answering() == str(blue)
 
 
+def test_while_there_is_room_the_old_one_stays_ready(
+    ready: FakeVllm, red: Adapter, blue: Adapter
+) -> None:
+    ready.max_loras = 5
+    serve(red)
+    serve(blue)
+    age()
+    look()
+    assert ready.adapters() == [zero(), str(red), str(blue)]
+    asked = len(ready.requests)
+    age()
+    Serving.objects.update(probed_at=timezone.now())
+    roll_back(alias="helper")
+    assert (answering(), state(red)) == (str(red), "serving")
+    assert len(ready.requests) == asked + 1  # the answer: neither a load nor a test
+
+
+def test_room_is_made_for_the_next_one(
+    ready: FakeVllm, red: Adapter, blue: Adapter, tmp_path: Path
+) -> None:
+    ready.max_loras = 5
+    serve(red)
+    serve(blue)
+    serve(register_adapter(folder=write_adapter(tmp_path / "green", seed=3), base="base"))
+    age()
+    look()
+    assert str(red) not in ready.models  # the longest retired
+    assert str(blue) in ready.models
+    assert Replica.objects.get().places == 5
+
+
 def test_files_are_deleted_one_swap_later(
     ready: FakeVllm, red: Adapter, blue: Adapter, settings: Settings, tmp_path: Path
 ) -> None:
