@@ -70,9 +70,19 @@ def submit(scene_: Scene) -> dict[str, Any]:
 CREDENTIALS = {"username": "lena", "password": cast.PASSWORD}
 IMPORT = {"text": '{"prompt": "New"}', "format": "jsonl"}
 RETRACTION = {"labeler": "lena", "reason": "Guessed."}
+LOOP = {
+    "settings": {
+        "trigger": {"comparisons": 5},
+        "run": {"values": {"optimizer": {"lr": 1e-5}}},
+        "gate": {"max_kl": 1.0},
+        "next_round": {"k": 2},
+    },
+    "active": True,
+}
 PROJECT = "projects/<slug:slug>"
 CLAIM, RANKING = "claims/<int:claim_id>", "rankings/<int:ranking_id>"
 SNAPSHOT = f"{PROJECT}/snapshots/<int:number>"
+ADAPTER, EVALUATION = f"{PROJECT}/adapters/<int:number>", f"{PROJECT}/evaluations/<int:number>"
 ROUND, EXPORT = f"{PROJECT}/rounds/<int:number>", f"{PROJECT}/export/<str:what>.<str:kind>"
 
 
@@ -150,11 +160,27 @@ LINES: dict[tuple[str, str], Line] = {
     ("post", f"{PROJECT}/retractions"): Line(manage(201), RETRACTION),
     # It is ready: nothing is left to do for those who may.
     ("post", f"{SNAPSHOT}/<str:step>"): Line(manage(409)),
+    # With adapters and evaluations: tests/loop/evaluations/test_api.py.
+    ("get", f"{PROJECT}/adapters"): Line(read_data(200)),
+    ("get", ADAPTER): Line(read_data(404)),
+    ("get", f"{ADAPTER}/card"): Line(read_data(404)),
+    ("get", f"{ADAPTER}/files/<path:name>"): Line(read_data(404)),
+    ("get", f"{PROJECT}/evaluations"): Line(read_data(200)),
+    ("post", f"{PROJECT}/evaluations"): Line(manage(400), {"candidate": 1}),
+    ("get", EVALUATION): Line(read_data(404)),
+    ("get", f"{EVALUATION}/answers"): Line(read_data(404)),
+    ("post", f"{EVALUATION}/<str:step>"): Line(manage(404)),
     ("get", f"{PROJECT}/promotions"): Line(read_data(200)),
     # The base is the project's model, and it was never another one.
     ("post", f"{PROJECT}/promotions"): Line(manage(409), {"adapter": None}),
     ("post", f"{PROJECT}/promotions/roll-back"): Line(manage(409), {}),
     ("get", f"{PROJECT}/serving"): Line(read_data(200)),
+    ("get", f"{PROJECT}/loop"): Line(read_data(200)),
+    ("put", f"{PROJECT}/loop"): Line(manage(200), LOOP),
+    ("get", f"{PROJECT}/loop/steps"): Line(read_data(200)),
+    # The loop has made no step yet.
+    ("get", f"{PROJECT}/loop/steps/<int:number>"): Line(read_data(404)),
+    ("post", f"{PROJECT}/loop/<str:action>"): Line(manage(409)),
 }
 
 
@@ -235,7 +261,15 @@ def test_an_admin_elsewhere_reaches_nothing_through_their_own_project(stage: Sce
     for step in ("cancel", "retry"):
         stage.ids["step"] = step
         assert client.post(stage.address(f"{SNAPSHOT}/<str:step>")).status_code == 404
-    for list_ in ("prompts", "rounds", "rankings", "comparisons", "snapshots", "lineage/rebuild"):
+    for list_ in (
+        "prompts",
+        "rounds",
+        "rankings",
+        "comparisons",
+        "snapshots",
+        "lineage/rebuild",
+        "loop/steps",
+    ):
         assert client.get(f"/api/projects/other/{list_}").json()["results"] == []
     audit = client.get("/api/projects/other/audit").json()["results"]
     assert [row["actor"] for row in audit] == ["oscar"]
