@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from django.db.models import Max
+from django.db.models import F, Max, Q, Sum
 
-from annotate.models import Comparison, Split
+from annotate.models import Ranking, Split
 from annotate.queries.access import MANAGE
 from training.loop.policy import LoopSettings
 from training.loop.turns import NextTurn, Past, next_turn
@@ -54,19 +54,18 @@ def _comparisons_since(project_id: int, step: LoopStep | None) -> int:
     """Of current rankings of training prompts, that the step's snapshot does not have.
 
     A step that has no snapshot counts from its beginning: one that fails early must not begin
-    again and again.
+    again and again. Counted by the rankings, of which there are fewer: one of K completions has
+    K(K-1)/2 comparisons.
     """
-    found = Comparison.objects.filter(
-        ranking__project_id=project_id,
-        ranking__current=True,
-        ranking__task__prompt__split=Split.TRAIN,
+    found = Ranking.objects.filter(
+        project_id=project_id, current=True, task__prompt__split=Split.TRAIN
     )
-    if step is None:
-        return found.count()
-    last = _last_ranking(step.snapshot)
-    if last is not None:
-        return found.filter(ranking_id__gt=last).count()
-    return found.filter(ranking__created_at__gt=step.created_at).count()
+    if step is not None:
+        last = _last_ranking(step.snapshot)
+        since = Q(created_at__gt=step.created_at) if last is None else Q(pk__gt=last)
+        found = found.filter(since)
+    pairs = F("round__k") * (F("round__k") - 1) / 2
+    return int(found.aggregate(pairs=Sum(pairs, default=0))["pairs"])
 
 
 def _last_ranking(snapshot: Snapshot | None) -> int | None:
