@@ -10,7 +10,7 @@ from django.db.models.functions import Mod
 from annotate.errors import Invalid, NotFound
 from training.models import RunMetric, RunState, Snapshot, TrainedAdapter, TrainingRun
 from training.runs import options
-from training.runs.assembly import learns_from_judge, method_named, nothing_for
+from training.runs.assembly import data_for, learns_from_judge, method_named, nothing_for
 from training.runs.base_model import name_of, place_of, weights_b
 
 MOST_POINTS = 5000
@@ -120,7 +120,8 @@ def offered(project_id: int, snapshot: Snapshot | None) -> Shown:
 def _method(shown: Shown, snapshot: Snapshot | None, judges: bool) -> Shown:
     method = method_named(shown["name"])
     reason = ""
-    if snapshot is not None and not (snapshot.manifest or {}).get("methods", {}).get(str(method)):
+    manifest = snapshot.manifest if snapshot else None
+    if manifest is not None and data_for(method, manifest) is None:
         reason = nothing_for(method)
     elif learns_from_judge(method) and not judges:
         reason = "It learns from a reward model, and the project has none: train one first."

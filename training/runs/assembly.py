@@ -12,12 +12,15 @@ from training.engine.errors import SpecError
 from training.engine.presets import PRESETS, with_preset
 from training.engine.spec import Method, RunSpec, parse_spec
 from training.engine.spec.words import problems
+from training.snapshots.methods import METHODS, data_of
 
 Values = dict[str, Any]
 
 LARGEST = 64 * 1024  # characters of JSON
 DATA, ADAPTERS = "data", "adapters"
 GENERAL_TEXT = f"{DATA}/general.txt"
+# The sections of methods that answer prompts themselves; a reward adapter says how well.
+REWARDED = ("online", "ppo")
 PARENT_USES = ("continue", "reference", "both")
 FILES = (
     "rankings",
@@ -39,6 +42,9 @@ DECIDED = frozenset(
         "base.trust_remote_code",
         "dpo.reference_cache",
         "online.rewards",
+        "ppo.rewards",
+        "ppo.reward_base",
+        "ppo.server",
         "data.general_text",
         *(f"data.{name}" for name in FILES),
     }
@@ -97,7 +103,18 @@ def method_named(name: str) -> Method:
 
 def learns_from_judge(method: Method) -> bool:
     """Whether the method answers prompts itself, and a reward adapter says how well."""
-    return method.section == "online"
+    return method.section in REWARDED
+
+
+def data_for(method: str, manifest: Mapping[str, Any]) -> Values | None:
+    """The engine's `data` of a run on a snapshot; None if it has nothing for the method.
+
+    Of a method that was added after the snapshot was built, by the names of its files.
+    """
+    if method in manifest["methods"] or method not in METHODS:
+        known: Values | None = manifest["methods"].get(method)
+        return known
+    return data_of(method, manifest["files"])
 
 
 def nothing_for(method: Method) -> str:
@@ -117,7 +134,8 @@ def files_of(spec: Mapping[str, Any]) -> list[str]:
 def adapters_of(spec: Mapping[str, Any]) -> list[str]:
     """The content hashes of the adapters that a spec names."""
     named = [spec["parent"]["adapter"]] if spec.get("parent") else []
-    named += (spec.get("online") or {}).get("rewards", [])
+    for section in REWARDED:
+        named += (spec.get(section) or {}).get("rewards", [])
     return [path.removeprefix(f"{ADAPTERS}/") for path in named if path.startswith(f"{ADAPTERS}/")]
 
 
@@ -154,8 +172,8 @@ def _paths(values: Mapping[str, Any]) -> Iterator[str]:
 def _with_decided(choice: Choice, method: Method, chosen: Values) -> Values:
     values = {**chosen, "method": str(method)}
     decided: dict[str, Values] = {"data": _data(choice, method), "base": {"model": choice.base}}
-    if choice.judge:
-        decided["online"] = {"rewards": [f"{ADAPTERS}/{choice.judge}"]}
+    if choice.judge and method.section:
+        decided[method.section] = {"rewards": [f"{ADAPTERS}/{choice.judge}"]}
     for section, inner in decided.items():
         said = chosen.get(section, {})
         if not isinstance(said, Mapping):

@@ -8,6 +8,10 @@ from training.engine.spec import Method, RunSpec
 from training.runs.assembly import DECIDED
 
 TITLES = {
+    "ppo": (
+        "PPO",
+        "Answers prompts itself and learns from a reward model, with a critic for every token.",
+    ),
     Method.SFT: ("Supervised fine-tuning", "Imitates demonstrations, the answers people wrote."),
     Method.REWARD: (
         "Reward model",
@@ -38,13 +42,14 @@ FIELD_TITLES = {
     "reward.head_lr": "Learning rate of the head",
     "dpo.sft_weight": "SFT weight",
 }
+WRITERS = tuple(method for method in Method if method is not Method.REWARD)
 # Of the sections that all methods have, what only some of them read.
 READ_BY = {
     "data.ties": (Method.REWARD, Method.DPO, Method.KTO),
     "data.unacceptable": (Method.REWARD, Method.DPO, Method.KTO),
     "evaluation.learning_curve": (Method.REWARD, Method.DPO),
-    "evaluation.answers": (Method.SFT, Method.DPO, Method.KTO, Method.RLOO, Method.GRPO),
-    "evaluation.max_new_tokens": (Method.SFT, Method.DPO, Method.KTO, Method.RLOO, Method.GRPO),
+    "evaluation.answers": WRITERS,
+    "evaluation.max_new_tokens": WRITERS,
 }
 _KINDS = {"integer": "integer", "number": "number", "boolean": "boolean", "string": "text"}
 FIELD_KINDS = ("integer", "number", "boolean", "choice", "numbers", "names", "text")

@@ -21,7 +21,7 @@ from inference.locks import lock_within
 from training.models import RunState, Snapshot, SnapshotState, TrainedAdapter, TrainingRun
 from training.models.run import UNFINISHED_RUNS
 from training.runs import memory
-from training.runs.assembly import Choice, assemble, method_named
+from training.runs.assembly import Choice, assemble, data_for, method_named
 from training.runs.base_model import name_of, place_of
 from training.services.leases import TRAIN
 
@@ -74,7 +74,7 @@ def draft(
             method=wanted,
             preset=preset,
             values=values or {},
-            data=snapshot.manifest["methods"].get(str(wanted)),
+            data=data_for(wanted, snapshot.manifest),
             base=base,
             parent=parent.content_hash if parent else "",
             parent_use=parent_use,

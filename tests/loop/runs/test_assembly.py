@@ -8,7 +8,14 @@ from annotate.errors import Invalid
 from training.engine.presets import PRESETS
 from training.engine.spec import Method, parse_spec
 from training.runs import options
-from training.runs.assembly import Choice, adapters_of, assemble, files_of
+from training.runs.assembly import (
+    Choice,
+    adapters_of,
+    assemble,
+    data_for,
+    files_of,
+    learns_from_judge,
+)
 
 DATA = {
     "rankings": ["train/rankings.jsonl"],
@@ -114,10 +121,18 @@ def test_files_and_code_of_the_machine_are_out_of_reach(
     assert list(refused(values={"merge": True}).fields) == ["merge"]
 
 
+def test_a_method_may_be_younger_than_the_snapshot() -> None:
+    manifest = {"methods": {"dpo": DATA, "sft": None}, "files": {"train/rankings.jsonl": {}}}
+    assert data_for("dpo", manifest) == DATA
+    assert data_for("sft", manifest) is None
+    assert data_for("grpo", manifest) == {"rankings": ["train/rankings.jsonl"]}
+    assert data_for("magic", manifest) is None
+
+
 def test_every_method_with_every_preset() -> None:
     for method in Method:
         for preset in PRESETS:
-            judge = HASH if method.section == "online" else ""
+            judge = HASH if learns_from_judge(method) else ""
             data = {"demonstrations": ["train/demonstrations.jsonl"]} if method == "sft" else DATA
             spec = spec_of(method, preset=preset, data=data, judge=judge)
             assert (spec["method"], "general_text" in spec["data"]) == (method, True)
