@@ -21,7 +21,14 @@ from training.snapshots.spec import SnapshotSpec
 
 PEOPLE = ("anonymous", "mallory", "lena", "vera", "rita", "ada")
 # Texts that nobody without access may ever see.
-SECRETS = ("Tone of voice", "Question", "Answer", "guarded", "base-model", "Lena thinks")
+SECRETS = (
+    "Tone of voice",
+    "Question",
+    *(f"Answer {number}" for number in range(4)),
+    "guarded",
+    "base-model",
+    "Lena thinks",
+)
 
 
 @dataclass(frozen=True)

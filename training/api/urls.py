@@ -37,7 +37,7 @@ urlpatterns = [
     path("projects/<slug:slug>/adapters", adapters.AdaptersView.as_view()),
     path(_ADAPTER, adapters.AdapterView.as_view()),
     path(f"{_ADAPTER}/card", adapters.AdapterCardView.as_view()),
-    path(f"{_ADAPTER}/files/<str:name>", adapters.AdapterFileView.as_view()),
+    path(f"{_ADAPTER}/files/<path:name>", adapters.AdapterFileView.as_view()),
     path("projects/<slug:slug>/evaluations", evaluations.EvaluationsView.as_view()),
     path(_EVALUATION, evaluations.EvaluationView.as_view()),
     path(f"{_EVALUATION}/answers", evaluations.EvaluationAnswersView.as_view()),
