@@ -12,14 +12,14 @@ export const listRuns = (slug: string, cursor: string | null = null, snapshot?: 
 
 export const getRun = (slug: string, number: Number) => get<RunDetail>(one(slug, number));
 
-export const createRun = (slug: string, values: NewRun) => post<RunDetail>(runs(slug), values, { timeoutMs: 60_000 });
+export const createRun = (slug: string, values: NewRun) => post<RunDetail>(runs(slug), values, { timeoutMs: 120_000 });
 
 export const actOnRun = (slug: string, number: Number, action: RunAction) =>
   post<RunDetail>(`${one(slug, number)}/${action}`);
 
 /** A process of its own reads the base's configuration: that takes seconds. */
 export const estimateRun = (slug: string, values: NewRun, signal?: AbortSignal) =>
-  post<RunEstimate>(`${runs(slug)}/estimate`, values, { timeoutMs: 60_000, ...(signal ? { signal } : {}) });
+  post<RunEstimate>(`${runs(slug)}/estimate`, values, { timeoutMs: 120_000, ...(signal ? { signal } : {}) });
 
 /** What a new run may be asked for; with a snapshot, which methods find something to learn in it. */
 export const runOptions = (slug: string, snapshot: Number | null) =>
