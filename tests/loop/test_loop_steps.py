@@ -98,6 +98,7 @@ def test_its_timeline_says_what_came_of_each_stage(turning: Turning) -> None:
     assert "Run 1 made adapter 1 in 0 s, after it waited 0 s for a worker." in texts
     assert "Run 2 is to train from the base (dpo)." in texts
     assert "Evaluation 1 is ready after 0 s: win rate 70% (60% to 80%)." in texts
+    assert "The project has few held-out prompts." in texts
     assert [text for stage, text in events if stage == Stage.GATE] == [
         "Passed: Win rate: 70.0% (95%: 60.0% to 80.0%); at least 50.0% is wanted.",
         "Passed: Length of answers: 1.10 times the incumbent's; "

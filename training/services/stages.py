@@ -20,6 +20,7 @@ from training.models import (
 )
 from training.services import evaluations, runs, snapshots
 from training.services.deciding import promoted_by_hand
+from training.services.timeline import note
 from training.services.turn import Turn, named, took
 from training.snapshots.spec import SnapshotSpec
 
@@ -166,6 +167,8 @@ def evaluate(turn: Turn) -> Outcome:
         )
     name = f"Evaluation {evaluation.number}"
     if evaluation.state == EvaluationState.READY:
+        for text in (evaluation.report or {}).get("notes", []):
+            note(turn.step, text)
         return GoOn(Stage.GATE, f"{name} is ready after {took(evaluation)}{_won(evaluation)}.")
     if evaluation.state == EvaluationState.FAILED:
         return Failed(f"{name} failed: {evaluation.message}")
