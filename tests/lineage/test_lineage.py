@@ -9,7 +9,7 @@ from annotate.services.rounds import close_round
 from tests import cast
 from tests.lineage.conftest import BASE, Train, answered_by, promote, serve
 from tests.snapshots.conftest import Make, Rank
-from training.models import Snapshot, TrainedAdapter
+from training.models import Promotion, PromotionKind, Snapshot, TrainedAdapter
 from training.queries import lineage as reads
 
 ADDRESS = "/api/projects/tone/lineage"
@@ -99,6 +99,19 @@ def test_from_one_node_both_ways(ada: User, adapters: list[TrainedAdapter]) -> N
     assert {"adapter-1", "adapter-2", "adapter-3", "promotion-2"} < nodes.keys()
     assert "round-1" not in nodes
     assert cast.signed_in(ada).get(f"{ADDRESS}?node=adapter-9").status_code == 404
+
+
+def test_the_way_back_to_the_base(tone: Project, ada: User, adapters: list[TrainedAdapter]) -> None:
+    Promotion.objects.create(
+        project=tone,
+        number=3,
+        kind=PromotionKind.ROLL_BACK,
+        previous=adapters[0],
+        created_by=ada,
+    )
+    nodes, edges = graph(ada)
+    assert (f"base-{BASE}", "promotion-3") in edges
+    assert nodes["promotion-3"]["detail"] == "rolled back by ada, waiting for the swap"
 
 
 def test_many_labelers_are_one_node(

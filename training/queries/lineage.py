@@ -214,7 +214,7 @@ def _parts(snapshot_ids: list[int]) -> dict[int, list[Part]]:
 
 
 def _promotions(graph: Graph, project_id: int) -> None:
-    found = Promotion.objects.filter(project_id=project_id).select_related("created_by")
+    found = Promotion.objects.filter(project_id=project_id).select_related("created_by", "previous")
     for promotion in reversed(found.order_by("-number")[:LATEST]):
         key = f"promotion-{promotion.pk}"
         who = promotion.created_by.username if promotion.created_by else "the loop"
@@ -228,6 +228,9 @@ def _promotions(graph: Graph, project_id: int) -> None:
         )
         if promotion.adapter_id:
             graph.link(f"adapter-{promotion.adapter_id}", key)
+        elif promotion.previous:
+            _base(graph, promotion.previous.base)
+            graph.link(f"base-{promotion.previous.base}", key)
 
 
 def _rounds(graph: Graph, project_id: int, adapters: dict[str, int]) -> None:
