@@ -12,10 +12,11 @@ const TITLES: Readonly<Record<string, MessageKey>> = {
   reward: "admin.section.reward",
   kto: "admin.section.kto",
   online: "admin.section.online",
+  ppo: "admin.section.ppo",
   "": "admin.section.other",
 };
 /** What is changed most often comes first; the method's own section before all. */
-const ORDER = ["dpo", "reward", "kto", "online", "optimizer", "training", "lora", "data", "base", "evaluation"];
+const ORDER = ["dpo", "reward", "kto", "online", "ppo", "optimizer", "training", "lora", "data", "base", "evaluation"];
 
 export const sectionTitle = (section: string): string => (TITLES[section] ? t(TITLES[section]) : section);
 
