@@ -22,7 +22,7 @@ export interface Colours {
 
 /** Lines differ in more than their colour. */
 export const DASHES: readonly (readonly number[])[] = [[], [6, 4], [2, 3], [9, 3, 2, 3], [1, 2], [12, 4]];
-const FEW_POINTS = 60;
+const FEW_POINTS = 30;
 const DIGIT_PX = 6.6;
 
 export function optionsOf(plan: Plan): uPlot.Options {
@@ -57,7 +57,7 @@ export function optionsOf(plan: Plan): uPlot.Options {
         width: 1.75,
         dash: [...(DASHES[i % DASHES.length] ?? [])],
         spanGaps: true,
-        points: { show: (chart: uPlot) => (chart.data[0]?.length ?? 0) <= FEW_POINTS, size: 5 },
+        points: { show: few, size: 5, fill: () => colours.lines[i] ?? colours.ink },
       })),
     ],
     cursor: {
@@ -71,5 +71,9 @@ export function optionsOf(plan: Plan): uPlot.Options {
     },
   };
 }
+
+/** Dots show where the values of a line are, as long as they can be told apart. */
+const few = (chart: uPlot, line: number): boolean =>
+  Array.from(chart.data[line] ?? []).filter((value) => value !== null && value !== undefined).length <= FEW_POINTS;
 
 const wholeNumber = (value: number): string => (Number.isInteger(value) ? value.toLocaleString() : "");

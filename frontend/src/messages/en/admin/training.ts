@@ -149,6 +149,7 @@ export default {
   "admin.run.repeat": "The same specification, seed and data on the same machine give the same losses.",
   "admin.run.measured": "Measured on what was held out",
   "admin.run.shares": "Preferences told right",
+  "admin.run.thisModel": "This run",
   "admin.run.share": "Share",
   "admin.run.coin": "a coin",
   "admin.run.drift": "Change against the base",
