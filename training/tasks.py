@@ -100,6 +100,7 @@ def advance_evaluations() -> None:
 @shared_task(name="training.tidy_runs", soft_time_limit=600)
 def tidy_runs() -> None:
     tidying.tidy_runs()
+    judging.tidy_scores()
 
 
 @shared_task(name=ADVANCE)

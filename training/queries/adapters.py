@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import orjson
 from django.core.files.base import File
 from django.db.models import QuerySet
 
-from annotate.errors import NotFound
-from inference.adapter_files import CARD, CONFIG, REWARD_HEAD, WEIGHTS
+from annotate.errors import Conflict, NotFound
+from inference.adapter_files import CARD
 from inference.models import Adapter as ServedAdapter
 from training import adapter_store
 from training.evaluation.card import Data, Evaluated, Facts, card
@@ -83,8 +84,12 @@ def detail(adapter: TrainedAdapter) -> dict[str, Any]:
 
 
 def files(adapter: TrainedAdapter) -> list[str]:
-    """The names of its files in the storage."""
-    return [CARD, CONFIG, WEIGHTS, *([REWARD_HEAD] if adapter.scores else [])]
+    """The names of its files, as its card in the storage has them; none when that is lost."""
+    try:
+        with adapter_store.opened(adapter.content_hash, CARD) as card_file:
+            return [CARD, *orjson.loads(card_file.read())["files"]]
+    except Conflict:
+        return []
 
 
 def opened(adapter: TrainedAdapter, name: str) -> File[bytes]:

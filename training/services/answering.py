@@ -69,6 +69,10 @@ def _serve(evaluation: Evaluation) -> Mapping[Side, Contender] | None:
         _put_off(evaluation.pk, error)
     except Refusal as lost:
         fail_evaluation(evaluation_id=evaluation.pk, message=lost.message)
+    except OSError as error:
+        log.exception("%s cannot begin", evaluation)
+        why = f"The adapter's files cannot be copied: {error.strerror or error}. Then retry."
+        fail_evaluation(evaluation_id=evaluation.pk, message=why)
     return None
 
 

@@ -8,6 +8,7 @@ import logging
 import shutil
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -76,6 +77,16 @@ def judge_evaluation(*, evaluation_id: int) -> None:
         log.exception("%s cannot be judged", evaluation)
         why = f"The files for the judge cannot be written: {error.strerror or error}. Then retry."
         fail_evaluation(evaluation_id=evaluation_id, message=why)
+
+
+def tidy_scores() -> None:
+    """Remove the folders of evaluations that failed or were canceled, when nobody retries them."""
+    for folder in Path(settings.TRAINING_SCORES).glob("[0-9]*"):
+        unfinished_or_new = Evaluation.objects.exclude(
+            finished_at__lt=timezone.now() - timedelta(days=settings.TRAINING_KEEP_DAYS)
+        )
+        if not unfinished_or_new.filter(pk=int(folder.name)).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @transaction.atomic

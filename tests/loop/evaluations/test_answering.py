@@ -335,6 +335,18 @@ def test_files_that_are_lost_or_changed_fail_with_words(
     assert evaluation.message
 
 
+def test_a_full_disk_is_a_failure_with_words(
+    vllm: FakeVllm, evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("inference.loading.copy_adapter", full)
+    evaluation = answer(evaluate())
+    assert evaluation.state == EvaluationState.FAILED
+    assert "No space left on device. Then retry." in evaluation.message
+
+
 def test_canceled_it_stops_and_gives_the_adapter_back(
     vllm: FakeVllm, evaluate: Evaluate, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

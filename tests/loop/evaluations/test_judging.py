@@ -289,6 +289,20 @@ def test_a_judge_of_another_base_or_without_files_is_refused_in_words(
     assert "not in the storage any more" in judged(answered).message
 
 
+def test_folders_that_nobody_needs_go(answered: Evaluation, ada: User, settings: Settings) -> None:
+    kept, gone = (Path(settings.TRAINING_SCORES) / str(pk) for pk in (answered.pk, 10**9))
+    for folder in (kept, gone):
+        folder.mkdir(parents=True)
+    judging.tidy_scores()
+    assert (kept.exists(), gone.exists()) == (True, False)
+    cancel_evaluation(evaluation_id=answered.pk, actor_id=ada.pk)
+    judging.tidy_scores()
+    assert kept.exists(), "somebody may retry it"
+    Evaluation.objects.update(finished_at=timezone.now() - timedelta(days=400))
+    judging.tidy_scores()
+    assert not kept.exists()
+
+
 def test_a_message_is_sent_once_a_minute(answered: Evaluation) -> None:
     assert judging.to_send() == [answered.pk]
     assert judging.to_send() == []
