@@ -9,9 +9,9 @@ from tests.browser.conftest import Say, StartRound, Visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
-MANAGE = ["prompts/import", "rounds/new", "members", "settings", "audit"]
+MANAGE = ["prompts/import", "rounds/new", "loop/policy", "members", "settings", "audit"]
 REVIEW = ["prompts", "rounds", "rounds/1"]
-READ = ["rankings", "comparisons", "export"]
+READ = ["rankings", "comparisons", "export", "models", "models/lineage", "loop"]
 
 
 def expect_pages(page: Page, *, seen: list[str], hidden: list[str]) -> None:

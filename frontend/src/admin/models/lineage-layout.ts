@@ -5,6 +5,8 @@ import type { Lineage } from "$lib/api/model-types";
 export const NODE_WIDTH = 168;
 export const NODE_HEIGHT = 54;
 const MARGIN = 12;
+/** How far an edge goes straight from a node and to one. */
+const SIDE = 18;
 
 export interface Placed {
   width: number;
@@ -27,13 +29,27 @@ export function placed({ nodes, edges }: Lineage): Placed {
     width,
     height,
     nodes: new Map(nodes.map(({ id }) => [id, corner(graph.node(id))])),
-    edges: known.map(({ from, to }) => ({ from, to, path: curve((graph.edge(from, to) as { points: Point[] }).points) })),
+    edges: known.map(({ from, to }) => ({ from, to, path: curve(between(graph, from, to)) })),
   };
 }
 
 interface Point {
   x: number;
   y: number;
+}
+
+/** From the right side of a cause to the left side of its effect, around what lies between. */
+function between(graph: Graph, from: string, to: string): Point[] {
+  const [start, end] = [graph.node(from), graph.node(to)] as unknown as [Point, Point];
+  const inside = (graph.edge(from, to) as { points: Point[] }).points.slice(1, -1);
+  const [near, far] = [start.x + NODE_WIDTH / 2, end.x - NODE_WIDTH / 2];
+  return [
+    { x: near, y: start.y },
+    { x: near + SIDE, y: start.y },
+    ...inside.filter(({ x }) => x > near + SIDE && x < far - SIDE),
+    { x: far - SIDE, y: end.y },
+    { x: far, y: end.y },
+  ];
 }
 
 const corner = (node: unknown) => {

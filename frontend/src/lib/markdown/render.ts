@@ -78,13 +78,16 @@ function toFragment(source: string): DocumentFragment {
     console.warn("Markdown could not be parsed; showing the text as it is.", thrown);
     return plain(source);
   }
-  return DOMPurify.sanitize(html, {
+  const fragment = DOMPurify.sanitize(html, {
     USE_PROFILES: { html: true, mathMl: true },
     FORBID_TAGS: ["img", "style", "form", "input", "button", "select", "textarea", "video", "audio", "picture", "source"],
     FORBID_ATTR: ["style", "id", "name", "srcset", "src", "background", "ping"],
     ALLOW_DATA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,
   });
+  // The corner of a table is no heading of anything.
+  for (const head of fragment.querySelectorAll("th:empty")) head.replaceWith(document.createElement("td"));
+  return fragment;
 }
 
 function plain(source: string): DocumentFragment {

@@ -102,7 +102,7 @@ export default {
   "admin.served.title": "What the replicas serve",
   "admin.served.of": "What {name} serves",
   "admin.served.model": "Model",
-  "admin.served.places": { one: "{n} of {of} place for adapters taken", other: "{n} of {of} places for adapters taken" },
+  "admin.served.places": "{n} of {of} places for adapters taken",
   "admin.served.loaded": { one: "{n} adapter loaded", other: "{n} adapters loaded" },
   "admin.served.current": "In use",
   "admin.served.candidate": "Candidate",
@@ -242,7 +242,8 @@ export default {
 
   "admin.lineage.title": "Lineage",
   "admin.lineage.text": "From people's rankings to models, and from models to the next round. Point at something to see what it comes from and what came of it.",
-  "admin.lineage.graph": "Graph",
+  "admin.lineage.picture": "What led to what",
+  "admin.lineage.graph": "Graph; scroll to see all of it",
   "admin.lineage.legend": "Colors",
   "admin.lineage.larger": "Larger",
   "admin.lineage.smaller": "Smaller",
