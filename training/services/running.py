@@ -7,6 +7,7 @@ database every two seconds, and says how it ended.
 
 import errno
 import logging
+import shutil
 import sys
 import threading
 import time
@@ -91,6 +92,9 @@ class Start:
 
     def _prepare(self) -> str:
         """Put what the engine reads into the folder; returns where the base lies. Raises Asked."""
+        if self._run.starts == 1 and not self._folder.is_held():
+            # Of another database's run with the same id.
+            shutil.rmtree(self._folder.root, ignore_errors=True)
         self._folder.root.mkdir(parents=True, exist_ok=True)
         place = place_of(settings.TRAINING_MODEL, settings.MODELS) or self._unpacked()
         with leases.pulse(self._run):

@@ -143,6 +143,14 @@ class TestTheEnd:
         assert "was changed in the storage" in again(run).message
         assert again(run).state == RunState.FAILED
 
+    def test_a_folder_of_another_databases_run_is_not_gone_on_with(self, create: Create) -> None:
+        run = create()
+        for name in ("checkpoints/step-000002", "adapter"):
+            (folder_of(run) / name).mkdir(parents=True)
+        run_training(run_id=run.pk)
+        assert again(run).state == RunState.FINISHED
+        assert steps(run) == [1, 2, 3]
+
     def test_another_base_is_refused(
         self, create: Create, settings: Settings, tmp_path: Path
     ) -> None:
