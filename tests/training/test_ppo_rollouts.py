@@ -70,18 +70,32 @@ def test_padding_with_the_end_token_changes_nothing() -> None:
 
 
 def test_a_seed_gives_the_same_answers_and_leaves_the_random_state() -> None:
-    before = torch.get_rng_state()
-    assert local().sample(PROMPTS, 3) == local().sample(PROMPTS, 3)
-    assert local().sample(PROMPTS, 3) != local().sample(PROMPTS, 4)
+    sampler, before = local(), torch.get_rng_state()
+    assert sampler.sample(PROMPTS, 3) == sampler.sample(PROMPTS, 3)
+    assert sampler.sample(PROMPTS, 3) != sampler.sample(PROMPTS, 4)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_budget_makes_smaller_batches() -> None:
+def test_it_samples_from_the_distribution_at_its_temperature() -> None:
+    """1,200 first tokens: their shares are the probabilities, within four deviations."""
+    sampler = local(samples=1200, max_new_tokens=1)
+    firsts = torch.tensor([one.tokens[0] for one in sampler.sample(PROMPTS[:1], 0)[0]])
+    with torch.no_grad():
+        logits = sampler._model(torch.tensor([PROMPTS[0]])).logits[0, -1]
+    chances = (logits / 0.8).softmax(-1)
+    shares = firsts.bincount(minlength=len(chances)) / 1200
+    assert ((shares - chances).abs() < 4 * (chances / 1200).sqrt() + 2e-3).all()
+
+
+def test_a_budget_makes_smaller_batches_and_the_same_answers() -> None:
     sampler = local(budget=40)
     rows = [len(prompt) for prompt in PROMPTS for _ in range(2)]
     made = sampler._batches(sorted(range(6), key=lambda n: rows[n]), [(1,) * n for n in rows])
     assert [len(batch) for batch in made] == [2, 2, 1, 1]
-    assert [len(of) for of in sampler.sample(PROMPTS, 0)] == [3, 3, 3]
+    found, expected = sampler.sample(PROMPTS, 0), local().sample(PROMPTS, 0)
+    assert [[one.tokens for one in of] for of in found] == [
+        [one.tokens for one in of] for of in expected
+    ]
 
 
 # --- a server --------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ def least(method: Method) -> dict[str, Any]:
         "base": {"model": "owner/model"},
         "data": {files: ["data.jsonl"]},
     }
-    if method.section == "online":
-        values["online"] = {"rewards": ["package.module:shorter"]}
+    if method.section in ("online", "ppo"):
+        values[method.section] = {"rewards": ["package.module:shorter"]}
     return values
 
 
@@ -64,7 +64,7 @@ def test_sizes_rise() -> None:
     assert sizes == sorted(sizes)
 
 
-@pytest.mark.parametrize("values", [{}, {"method": "ppo"}, {"method": ["dpo"]}])
+@pytest.mark.parametrize("values", [{}, {"method": "ppoo"}, {"method": ["dpo"]}])
 def test_a_preset_needs_a_method(values: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match="needs one of sft, reward, dpo"):
         with_preset("8b-gpu24", values)

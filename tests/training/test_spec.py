@@ -79,7 +79,7 @@ def test_it_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"method": "ppo"}, 'method: "ppo" is not allowed; allowed are "sft", "reward", "dpo",'),
+        ({"method": "ppoo"}, 'method: "ppoo" is not allowed; allowed are "sft", "reward", "dpo",'),
         ({"base": {}}, "base.model: is missing; a model folder, a .gguf file,"),
         ({"base": {"model": ""}}, 'base.model: "" is not allowed; it must not be empty'),
         (
@@ -162,7 +162,7 @@ def test_targets_are_all_or_names(targets: Any) -> None:
 
 
 def test_everything_wrong_is_said_at_once() -> None:
-    message = refusal(method="ppo", lora={"r": 0, "rank": 3}, merge="no")
+    message = refusal(method="ppoo", lora={"r": 0, "rank": 3}, merge="no")
     assert [line.split(":")[0] for line in message.splitlines()] == [
         "method",
         "lora.r",

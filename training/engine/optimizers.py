@@ -24,6 +24,11 @@ def build_optimizer(
     groups: list[dict[str, Any]] = [{"params": rest, "lr": spec.lr}]
     if head:
         groups.append({"params": head, "lr": spec.lr if head_lr is None else head_lr})
+    return optimizer_over(groups, spec)
+
+
+def optimizer_over(groups: list[dict[str, Any]], spec: Optimizer) -> torch.optim.Optimizer:
+    """AdamW over these groups of parameters, each with its rate. Raises SpecError as above."""
     options: dict[str, Any] = {"betas": spec.betas, "weight_decay": spec.weight_decay}
     if spec.name == "adamw":
         return torch.optim.AdamW(groups, lr=spec.lr, **options)

@@ -23,6 +23,7 @@ LEARNING_RATES = {
     Method.KTO: 2e-5,
     Method.RLOO: 1e-5,
     Method.GRPO: 1e-5,
+    Method.PPO: 1e-5,
 }
 # More passes over preferences fit them by heart; demonstrations bear a second one.
 EPOCHS = {Method.SFT: 2.0}
@@ -67,6 +68,8 @@ class Preset:
         }
         if method.section == "online":
             values["online"] = {"generations": 4, "max_new_tokens": self.max_tokens // 2}
+        if method is Method.PPO:
+            values["ppo"] = {"samples": 2, "max_new_tokens": self.max_tokens // 2}
         return values
 
 

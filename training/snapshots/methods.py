@@ -43,6 +43,7 @@ METHODS = {
     ),
     "rloo": Mapping(("rankings", "demonstrations"), {}, *[_ONLY_PROMPTS] * 3),
     "grpo": Mapping(("rankings", "demonstrations"), {}, *[_ONLY_PROMPTS] * 3),
+    "ppo": Mapping(("rankings", "demonstrations"), {}, *[_ONLY_PROMPTS] * 3),
 }
 
 

@@ -23,6 +23,10 @@ OPTIMIZER_BYTES = {
     "paged_adamw_32bit": 8,
 }
 
+# Tokens whose keys and values PPO keeps at a time while it samples, in packs: a token takes a small
+# part there of what its activations take in training.
+PACKS_OF_ROLLOUTS = 4
+
 When = Literal["always", "training", "moment"]
 
 
@@ -130,24 +134,38 @@ def lora_parameters(shape: ModelShape, spec: RunSpec) -> int:
 
 def _adapter_rows(shape: ModelShape, spec: RunSpec) -> list[Row]:
     count = lora_parameters(shape, spec)
+    # Reward adapters are taken to be of the run's own rank, and of its base.
+    frozen = count if spec.parent and spec.parent.use != "continue" else 0
+    if spec.ppo:
+        frozen += count * (len(spec.ppo.rewards) - len(spec.ppo.functions()))
+        count += count + shape.hidden if spec.ppo.baseline == "critic" else 0
     if spec.method is Method.REWARD:
         count += shape.hidden
-    copies = 2 if spec.parent and spec.parent.use != "continue" else 1
     name = spec.optimizer.name
     state = OPTIMIZER_BYTES[name] * count
     paged = ", may be paged out" if name.startswith("paged") else ""
     return [
-        Row(
-            "LoRA, fp32" if copies == 1 else "LoRA and reference, fp32",
-            FP32 * count * copies,
-            "always",
-        ),
+        Row(_adapters(spec, frozen), FP32 * (count + frozen), "always"),
         Row("gradients, fp32", FP32 * count, "always"),
         Row(f"optimizer, {name}{paged}", state, "always"),
     ]
 
 
+def _adapters(spec: RunSpec, frozen: int) -> str:
+    """What LoRA there is, as a row of the table is called."""
+    if spec.ppo:
+        return "LoRA of all roles, fp32"
+    return "LoRA and reference, fp32" if frozen else "LoRA, fp32"
+
+
 def _rollout_rows(shape: ModelShape, spec: RunSpec) -> list[Row]:
+    if spec.ppo and spec.ppo.server is None:
+        # As many at a time as fit some packs, or all of a step's.
+        length = spec.data.max_prompt_tokens + spec.ppo.max_new_tokens
+        most = spec.training.groups_per_step * spec.ppo.samples
+        sequences = min(most, max(1, PACKS_OF_ROLLOUTS * spec.training.tokens_per_pack // length))
+        cache = rollout_cache(shape, spec.base.precision, sequences=sequences, tokens=length)
+        return [Row("KV cache of rollouts", cache, "moment")]
     if spec.online is None:
         return []
     length = spec.data.max_prompt_tokens + spec.online.max_new_tokens

@@ -16,6 +16,7 @@ _RUNS = {
     Method.KTO: ("training.engine.methods.kto", "run_kto"),
     Method.RLOO: ("training.engine.methods.online", "run_online"),
     Method.GRPO: ("training.engine.methods.online", "run_online"),
+    Method.PPO: ("training.engine.methods.ppo", "run_ppo"),
 }
 
 

@@ -69,4 +69,12 @@ def shareable(spec: RunSpec, base_name: str) -> dict[str, Any]:
         found["online"]["rewards"] = [
             reward if reward in functions else Path(reward).name for reward in spec.online.rewards
         ]
+    if spec.ppo:
+        functions = spec.ppo.functions()
+        found["ppo"]["rewards"] = [
+            reward if reward in functions else Path(reward).name for reward in spec.ppo.rewards
+        ]
+        found["ppo"]["server"] = None
+        if spec.ppo.reward_base:
+            found["ppo"]["reward_base"] = Path(spec.ppo.reward_base).name
     return found

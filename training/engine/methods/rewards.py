@@ -1,7 +1,6 @@
 """What rewards a completion in RLOO and GRPO: Python functions, and reward models of the engine."""
 
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ from training.engine.adapters.files import put_weights
 from training.engine.errors import SpecError
 from training.engine.groups import Group
 from training.engine.methods.trl_session import Policy, adapter_active
+from training.engine.reward_functions import Reward, imported
 from training.engine.reward_head import load_head
 from training.engine.scorers import Rewards
 from training.engine.spec import Online
-
-Reward = Callable[..., list[float]]
 
 
 def reward_functions(policy: Policy, online: Online) -> list[Reward]:
@@ -30,27 +28,6 @@ def reward_functions(policy: Policy, online: Online) -> list[Reward]:
         imported(one) if one in functions else RewardModel(policy, Path(one), f"reward_{number}")
         for number, one in enumerate(online.rewards)
     ]
-
-
-def imported(name: str) -> Reward:
-    """The function "package.module:function".
-
-    It is called as TRL calls it, with keyword arguments: prompts and completions as lists of
-    messages, completion_ids, prompt_ids, and more (take **kwargs); it returns a number for each
-    completion. Raises SpecError when there is no such function.
-    """
-    module, _, function = name.partition(":")
-    try:
-        found = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as problem:
-        raise SpecError(
-            f"online.rewards: {name} cannot be imported: {problem}",
-            advice="Install its package, or run from the folder that has it.",
-        ) from problem
-    if not callable(found):
-        raise SpecError(f"online.rewards: {name} is no function.")
-    reward: Reward = found
-    return reward
 
 
 class RewardModel:

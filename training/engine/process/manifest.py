@@ -28,6 +28,7 @@ FREE = (
     ("training", "log_every"),
     ("training", "evaluate_every"),
     ("dpo", "reference_cache"),
+    ("ppo", "server"),
     ("merge",),
     ("evaluation", "answers"),
     ("evaluation", "max_new_tokens"),

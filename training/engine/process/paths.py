@@ -5,7 +5,7 @@ from typing import Any
 
 from training.engine.errors import DataError, SpecError
 from training.engine.process.folder import RunFolder
-from training.engine.spec import Base, Data, Online, RunSpec
+from training.engine.spec import PPO, Base, Data, Online, RunSpec
 
 FILES = (
     "rankings",
@@ -38,6 +38,8 @@ def with_absolute_paths(spec: RunSpec, folder: RunFolder) -> RunSpec:
         values["dpo"] = spec.dpo.model_copy(update={"reference_cache": cache})
     if spec.online:
         values["online"] = _online(spec.online, folder)
+    if spec.ppo:
+        values["ppo"] = _ppo(spec.ppo, folder)
     return spec.model_copy(update=values)
 
 
@@ -58,26 +60,43 @@ def _data(data: Data, folder: RunFolder) -> Data:
 
 def with_absolute_model(base: Base, folder: RunFolder) -> Base:
     """The same base without a relative path; a name on the hub stays as it is."""
-    model = base.model
+    return base.model_copy(update={"model": _model(base.model, "base.model", folder)})
+
+
+def _model(model: str, field: str, folder: RunFolder) -> str:
     place = folder.resolve(model)
     if place.exists():
-        return base.model_copy(update={"model": str(place)})
+        return str(place)
     # A name on the hub is "owner/name" or "name"; everything else can only be a path.
     if model.endswith(".gguf") or Path(model).is_absolute() or model.startswith("."):
         raise SpecError(
-            f"base.model: there is nothing at {place}.",
+            f"{field}: there is nothing at {place}.",
             advice="Name a model folder, a .gguf file, or a model on the hub as owner/name.",
         )
-    return base
+    return model
 
 
 def _online(online: Online, folder: RunFolder) -> Online:
-    functions = online.functions()
-    rewards = tuple(
-        reward if reward in functions else _adapter(reward, f"online.rewards[{number}]", folder)
-        for number, reward in enumerate(online.rewards)
-    )
+    rewards = _rewards(online.rewards, online.functions(), "online.rewards", folder)
     return online.model_copy(update={"rewards": rewards})
+
+
+def _ppo(ppo: PPO, folder: RunFolder) -> PPO:
+    values: dict[str, Any] = {
+        "rewards": _rewards(ppo.rewards, ppo.functions(), "ppo.rewards", folder)
+    }
+    if ppo.reward_base:
+        values["reward_base"] = _model(ppo.reward_base, "ppo.reward_base", folder)
+    return ppo.model_copy(update=values)
+
+
+def _rewards(
+    rewards: tuple[str, ...], functions: tuple[str, ...], field: str, folder: RunFolder
+) -> tuple[str, ...]:
+    return tuple(
+        reward if reward in functions else _adapter(reward, f"{field}[{number}]", folder)
+        for number, reward in enumerate(rewards)
+    )
 
 
 def _adapter(path: str, field: str, folder: RunFolder) -> str:

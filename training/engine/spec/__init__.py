@@ -1,6 +1,7 @@
 """What a run is to do: frozen, typed, refused where it cannot be, saved beside what it produced."""
 
 from training.engine.spec.methods import DPO, KTO, Method, Online, Reward
+from training.engine.spec.ppo import PPO
 from training.engine.spec.reading import parse_spec, read_spec
 from training.engine.spec.run import RunSpec
 from training.engine.spec.sections import (
@@ -17,6 +18,7 @@ from training.engine.spec.sections import (
 __all__ = [
     "DPO",
     "KTO",
+    "PPO",
     "Base",
     "Data",
     "Lora",

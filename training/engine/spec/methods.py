@@ -1,14 +1,12 @@
 """What each method adds to a spec."""
 
-import re
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from training.engine.spec.fields import TOKENS, Flag, Integer, Name, Number, Section
-
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+from training.engine.spec.ppo import FUNCTION
 
 Beta = Annotated[
     Number,
@@ -30,6 +28,7 @@ class Method(StrEnum):
     KTO = "kto"
     RLOO = "rloo"
     GRPO = "grpo"
+    PPO = "ppo"
 
     @property
     def section(self) -> str | None:
@@ -145,4 +144,4 @@ class Online(Section):
 
     def functions(self) -> tuple[str, ...]:
         """The rewards that are Python functions; the others are folders of adapters."""
-        return tuple(reward for reward in self.rewards if _FUNCTION.fullmatch(reward))
+        return tuple(reward for reward in self.rewards if FUNCTION.fullmatch(reward))

@@ -6,9 +6,10 @@ from pydantic import Field, model_validator
 
 from training.engine.spec.fields import Flag, Section
 from training.engine.spec.methods import DPO, KTO, Method, Online, Reward
+from training.engine.spec.ppo import PPO
 from training.engine.spec.sections import Base, Data, Lora, Measuring, Optimizer, Parent, Training
 
-SECTIONS = ("dpo", "reward", "kto", "online")
+SECTIONS = ("dpo", "reward", "kto", "online", "ppo")
 
 
 class RunSpec(Section):
@@ -17,7 +18,7 @@ class RunSpec(Section):
     method: Method = Field(
         description="sft: imitate demonstrations. reward: learn to score completions. dpo: prefer "
         "what was ranked higher. kto: from single good and bad completions. rloo, grpo: sample "
-        "and learn from rewards.",
+        "and learn from rewards. ppo: the same, with a critic and clipped updates.",
     )
     base: Base = Field(description="The model that is trained on.")
     lora: Lora = Field(default=Lora(), description="The adapter that is trained.")
@@ -38,6 +39,7 @@ class RunSpec(Section):
     online: Online | None = Field(
         default=None, description="Settings of RLOO and GRPO; for these methods only."
     )
+    ppo: PPO | None = Field(default=None, description="Settings of PPO; for method ppo only.")
     merge: Flag = Field(
         default=False,
         description="Write the base with the adapter merged into it as well, as a full model.",
@@ -69,6 +71,11 @@ class RunSpec(Section):
                 f'method "{self.method}" has no reference, and parent.use is "{self.parent.use}"; '
                 'set it to "continue", or leave parent out'
             )
+        if self.ppo and self.lora.dropout:
+            raise ValueError(
+                "lora.dropout would make every ratio of probabilities a noisy one in PPO; set it "
+                "to 0"
+            )
         self._refuse_missing_data()
         return self
 
@@ -76,7 +83,7 @@ class RunSpec(Section):
         data = self.data
         if self.method is Method.SFT:
             found, wanted = data.demonstrations, "files in data.demonstrations"
-        elif self.method in (Method.RLOO, Method.GRPO):
+        elif self.method in (Method.RLOO, Method.GRPO, Method.PPO):
             found = data.rankings + data.pairs + data.demonstrations
             wanted = "files with prompts in data.rankings, data.pairs or data.demonstrations"
         else:

@@ -2064,9 +2064,10 @@ export interface components {
          *     * `kto` - kto
          *     * `rloo` - rloo
          *     * `grpo` - grpo
+         *     * `ppo` - ppo
          * @enum {string}
          */
-        MethodEnum: "sft" | "reward" | "dpo" | "kto" | "rloo" | "grpo";
+        MethodEnum: "sft" | "reward" | "dpo" | "kto" | "rloo" | "grpo" | "ppo";
         /**
          * @description * `base` - base
          *     * `adapter` - adapter

@@ -30,21 +30,23 @@ class Local:
 
     @torch.no_grad()
     def sample(self, prompts: Sequence[Tokens], seed: int) -> list[tuple[Answer, ...]]:
-        """The same seed gives the same answers; the process's random state is left as it was."""
+        """The same seed gives the same answers, however many fit into a batch.
+
+        The process's random state is left alone.
+        """
         samples = self._sampling.samples
         rows = [prompt for prompt in prompts for _ in range(samples)]
+        draw = torch.Generator().manual_seed(seed)
+        seeds = torch.randint(2**62, (len(rows),), generator=draw).tolist()
         # Prompts of a length together: less padding, which is computed too.
         order = sorted(range(len(rows)), key=lambda number: (len(rows[number]), number))
         found: dict[int, Answer] = {}
-        device = next(self._model.parameters()).device
         training = self._model.training
         self._model.eval()
         try:
-            with torch.random.fork_rng([device] if device.type == "cuda" else []):
-                torch.manual_seed(seed)
-                for batch in self._batches(order, rows):
-                    answers = self._batch([rows[number] for number in batch], device)
-                    found |= dict(zip(batch, answers, strict=True))
+            for batch in self._batches(order, rows):
+                answers = self._batch([rows[n] for n in batch], [seeds[n] for n in batch])
+                found |= dict(zip(batch, answers, strict=True))
         finally:
             self._model.train(training)
         flat = [found[number] for number in range(len(rows))]
@@ -61,47 +63,53 @@ class Local:
                 batches.append([number])
         return batches
 
-    def _batch(self, prompts: Sequence[Tokens], device: torch.device) -> list[Answer]:
+    def _batch(self, prompts: Sequence[Tokens], seeds: Sequence[int]) -> list[Answer]:
         sampling = self._sampling
+        device = next(self._model.parameters()).device
         width = max(map(len, prompts))
         ids = [[sampling.pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-        told = _Told(sampling.temperature)
+        draws = _Draws(sampling.temperature, seeds, device)
         made = self._model.generate(
             input_ids=torch.tensor(ids, device=device),
             attention_mask=torch.tensor(mask, device=device),
             max_new_tokens=sampling.max_new_tokens,
             eos_token_id=list(sampling.ends),
             pad_token_id=sampling.pad,
-            do_sample=True,
-            temperature=sampling.temperature,
-            top_k=0,
-            top_p=1.0,
+            do_sample=False,  # the likeliest after the draw
             repetition_penalty=1.0,
             use_cache=True,
-            logits_processor=LogitsProcessorList([told]),
+            logits_processor=LogitsProcessorList([draws]),
         )
-        logprobs = told.all(made)
+        logprobs = draws.logprobs(made)
         return [
             _answer(tokens, said, sampling.ends)
             for tokens, said in zip(made[:, width:].tolist(), logprobs.tolist(), strict=True)
         ]
 
 
-class _Told(LogitsProcessor):
-    """Remembers of each sampled token its log-probability, of the logits one step only."""
+class _Draws(LogitsProcessor):
+    """Draws from the distribution: its log-probabilities with Gumbel noise, of which the largest
 
-    def __init__(self, temperature: float) -> None:
+    is taken (Gumbel 1954). Each answer has a generator of its own, so what is said does not depend
+    on who else is in the batch. Of the logits one step is remembered, for the log-probabilities.
+    """
+
+    def __init__(self, temperature: float, seeds: Sequence[int], device: torch.device) -> None:
         self._temperature = temperature
+        self._draws = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         self._last: Tensor | None = None
         self._found: list[Tensor] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         self._look(input_ids)
         self._last = (scores.float() / self._temperature).log_softmax(dim=-1)
-        return scores
+        waits = torch.empty_like(self._last)
+        for row, draw in zip(waits, self._draws, strict=True):
+            row.exponential_(generator=draw)
+        return self._last - waits.log_()
 
-    def all(self, made: Tensor) -> Tensor:
+    def logprobs(self, made: Tensor) -> Tensor:
         """(rows, new tokens)"""
         self._look(made)
         return torch.stack(self._found, dim=1)

@@ -1,0 +1,71 @@
+"""PPO as a process: stopped by a signal, started again, finished."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.training.test_ppo import FUNCTION
+from tests.training.test_runs import make_run, metrics, run, start, wait_for_step
+from tests.training.tiny import save_tiny
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny("llama", tmp_path_factory.mktemp("model") / "tiny")
+
+
+def test_a_run_is_stopped_and_goes_on_to_its_end(tmp_path: Path, base: Path) -> None:
+    folder = make_run(
+        tmp_path / "run",
+        base,
+        "ppo",
+        ppo={"rewards": [FUNCTION], "samples": 2, "max_new_tokens": 6},
+        evaluation={"answers": 2, "max_new_tokens": 4},
+        training={"evaluate_every": 6},
+    )
+    stopped = start(folder)
+    wait_for_step(folder, 3)
+    stopped.send_signal(signal.SIGTERM)
+    _, said = stopped.communicate(timeout=60)
+    assert stopped.returncode == 3, said
+    run(folder)
+    found = metrics(folder)
+    assert [line["step"] for line in found] == list(range(1, 13))
+    assert found[-1]["score"] > found[0]["score"]
+    table = [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()]
+    steps = [row["step"] for row in table]
+    assert steps == sorted(steps)
+    assert set(steps) == set(range(1, 13))
+    assert {steps.count(step) for step in range(1, 8)} == {4 * 2}
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert evaluation["accuracy"]["value"] is not None
+    assert evaluation["kl"]["per_token"]["value"] > 0
+    assert json.loads((folder / "result.json").read_text())["state"] == "finished"
+    card = json.loads((folder / "adapter" / "adapter.json").read_text())
+    assert (card["method"], card["spec"]["ppo"]["rewards"]) == ("ppo", [FUNCTION])
+    manifest = json.loads((folder / "run.json").read_text())
+    assert manifest["layout"] == "packed"
+    parts = [row["part"] for row in manifest["memory"]["estimate"]["rows"]]
+    assert "LoRA of all roles, fp32" in parts
+    assert "KV cache of rollouts" in parts
+
+
+def test_two_processes_share_the_prompts(tmp_path: Path, base: Path) -> None:
+    """Each samples and measures its share; gradients, whitening and metrics are of all."""
+    folder = make_run(
+        tmp_path / "run",
+        base,
+        "ppo",
+        ppo={"rewards": [FUNCTION], "max_new_tokens": 6},
+        evaluation={"answers": 0},
+        training={"max_steps": 3},
+    )
+    process = start(folder, processes=2)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert [line["step"] for line in metrics(folder)] == [1, 2, 3]
+    table = [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in table] == [step for step in (1, 2, 3) for _ in range(4)]
+    assert (folder / "adapter" / "adapter.json").is_file()

@@ -1,0 +1,183 @@
+"""PPO with four roles on one base (Ouyang et al. 2022, section 3.5): from a spec to an adapter."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import broadcast_object_list
+from transformers import get_scheduler
+
+from training.engine.adapters import save_adapter
+from training.engine.checkpoints import trainable_state
+from training.engine.errors import SpecError
+from training.engine.evaluation.preferences import preferences
+from training.engine.evaluation.report import Evaluation, write_evaluation
+from training.engine.memory.estimate import PACKS_OF_ROLLOUTS
+from training.engine.methods.measures import Material, Measured, measure_policy, read_material
+from training.engine.methods.results import write_adapter, write_merged
+from training.engine.optimizers import optimizer_over
+from training.engine.plan import Plan, whole_steps
+from training.engine.ppo.held_out import held_out_score, measure_reference, on_the_way
+from training.engine.ppo.kl import Penalty
+from training.engine.ppo.loop import Work, processes_of, train
+from training.engine.ppo.opening import Session, open_session
+from training.engine.ppo.replay import read_replayed
+from training.engine.ppo.rollouts import Local, Sampler, Served
+from training.engine.ppo.scale import Scale
+from training.engine.ppo.state import State
+from training.engine.ppo.table import FILE, Table
+from training.engine.ppo.update import Updating
+from training.engine.process import Reporter, RunFolder, StopRequest
+from training.engine.spec import RunSpec
+
+SERVED = ".served"
+
+
+def run_ppo(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
+    """Scale of the rewards, training, adapter, evaluation.
+
+    Raises SpecError when there is no reward, or one cannot be used.
+    """
+    if spec.ppo is None:
+        raise SpecError("ppo.rewards is missing: PPO learns from rewards.")
+    session = open_session(spec, spec.ppo, folder, reporter, stop)
+    material = read_material(spec, session.base.tokenizer)
+    work, state = _begin(session)
+    state.resume(folder.checkpoints, session.accelerator.process_index)
+    if state.start is None:
+        state.scale, state.start = measure_reference(session)
+        if session.roles.critic is not None:
+            session.roles.critic.head.put_on(state.scale)
+    folder.update_manifest({"reward_scale": state.scale.to_json()})
+    train(work, state)
+    _keep(session)
+    _finish(session, material)
+
+
+def _begin(session: Session) -> tuple[Work, State]:
+    """Optimizer, schedule and sampler, as at the first step."""
+    spec, settings, training = session.spec, session.settings, session.spec.training
+    prompts, accelerator = session.prompts.train, session.accelerator
+    steps = whole_steps(len(prompts), training.groups_per_step, training.epochs, training.max_steps)
+    rate = spec.optimizer.lr
+    groups: list[dict[str, Any]] = [{"params": session.roles.trained_of_actor(), "lr": rate}]
+    if critic := session.roles.trained_of_critic():
+        groups.append({"params": critic, "lr": settings.critic_lr or rate})
+    optimizer = optimizer_over(groups, spec.optimizer)
+    schedule = get_scheduler(
+        spec.optimizer.schedule,
+        optimizer,
+        num_warmup_steps=round(steps * spec.optimizer.warmup_ratio),
+        num_training_steps=steps,
+    )
+    penalty = Penalty(settings.kl_coef, settings.kl_target, settings.kl_horizon)
+    state = State(session.roles, optimizer, schedule, penalty, Scale(clip=settings.reward_clip))
+    processes = processes_of(accelerator)
+    work = Work(
+        spec=spec,
+        settings=settings,
+        folder=session.folder,
+        ears=session.reporter,
+        stop=session.stop,
+        accelerator=accelerator,
+        prompts=prompts,
+        plan=Plan(
+            sizes=tuple(len(one.tokens) for one in prompts),
+            groups_per_step=training.groups_per_step,
+            tokens_per_pack=training.tokens_per_pack,
+            steps=steps,
+            seed=training.seed,
+        ),
+        sources=session.sources,
+        sampler=_sampler(session),
+        passes=session.passes,
+        updating=Updating(
+            roles=session.roles,
+            settings=settings,
+            optimizer=optimizer,
+            passes=session.passes,
+            max_grad_norm=spec.optimizer.max_grad_norm,
+            processes=processes,
+            seed=training.seed,
+            rank=accelerator.process_index,
+            replay=read_replayed(spec.data, session.base.tokenizer)
+            if settings.ptx_weight
+            else None,
+        ),
+        decode=session.decode,
+        table=Table(session.folder.root / FILE),
+        evaluate=on_the_way(session, lambda: state.scale),
+    )
+    return work, state
+
+
+def _sampler(session: Session) -> Sampler:
+    """By the server that the spec names, or in this process."""
+    place = session.settings.server
+    if place is None:
+        tokens = PACKS_OF_ROLLOUTS * session.passes.budget
+        return Local(session.model, session.sampling, tokens)
+    card = _card(session)
+
+    def write(folder: Path) -> str:
+        return save_adapter(session.model, folder, card=card)
+
+    def shared(name: str) -> str:
+        told = [name]
+        broadcast_object_list(told)
+        return told[0]
+
+    first = session.accelerator.is_main_process
+    return Served(
+        place,
+        session.folder.root / SERVED,
+        session.sampling,
+        write if first else None,
+        shared,
+    )
+
+
+def _card(session: Session) -> Mapping[str, Any]:
+    """What an adapter that lives for a step says of itself."""
+    return {
+        "base": session.base.content_hash,
+        "base_name": session.base.name,
+        "method": session.spec.method.value,
+        "template": "",
+        "spec": {},
+    }
+
+
+def _keep(session: Session) -> None:
+    """Write the actor's adapter, before it is measured."""
+    if session.folder.writes:
+        session.reporter.phase("writing the adapter")
+        state = trainable_state(session.model)
+        write_adapter(
+            session.spec,
+            session.folder,
+            session.base,
+            session.model,
+            session.prompts.content_hash,
+            state=state,
+        )
+
+
+def _finish(session: Session, material: Material) -> None:
+    """Agreement with held-out rankings, forgetting, length, drift; every process measures."""
+    session.reporter.phase("evaluation", len(session.held_out) or None)
+    policy = Measured(
+        session.spec, session.base, session.roles.actor, session.passes.packs, session.stop
+    )
+    language = measure_policy(policy, material, session.held_out)
+    found = Evaluation(missing=session.missing)
+    if session.held_out:
+        packs = session.passes.packs(session.held_out)
+        seed = session.spec.training.seed
+        found = preferences(packs, held_out_score(session), seed=seed)
+    if not session.folder.writes:
+        return
+    write_evaluation(found.merged(language), session.folder.evaluation)
+    if session.spec.merge:
+        session.reporter.phase("merging")
+        write_merged(session.spec, session.folder)
