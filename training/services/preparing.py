@@ -10,14 +10,12 @@ from django.conf import settings
 from django.core.files.storage import storages
 
 from annotate.errors import Conflict
-from training import adapter_store
+from training import adapter_store, material
 from training.models import TrainingRun
 from training.runs.assembly import ADAPTERS, DATA, GENERAL_TEXT, adapters_of, files_of
 from training.runs.base_model import name_of
 from training.runs.folder import RunFiles
 
-# A page of ordinary text, on which every run measures what it forgets.
-MATERIAL = Path(__file__).parents[1] / "material" / "general.txt"
 PIECE = 4 * 2**20  # bytes
 
 Alive = Callable[[], None]
@@ -39,7 +37,7 @@ def prepare(run: TrainingRun, folder: RunFiles, place: str, alive: Alive) -> Non
         _copy_data(run, path, folder, alive)
     if run.spec["data"].get("general_text") == GENERAL_TEXT:
         (folder.root / DATA).mkdir(exist_ok=True)
-        shutil.copyfile(MATERIAL, folder.root / GENERAL_TEXT)
+        shutil.copyfile(material.GENERAL_TEXT, folder.root / GENERAL_TEXT)
     for content_hash in adapters_of(run.spec):
         _copy_adapter(content_hash, folder.root / ADAPTERS / content_hash)
         alive()
