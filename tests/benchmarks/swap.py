@@ -121,11 +121,12 @@ def _messages(prompt: str) -> list[dict[str, str]]:
 def make_adapters(project: Project, ada: User, base: str, folder: Path) -> list[TrainedAdapter]:
     """Trained in a process of its own, stored as a run stores them."""
     folders = [folder / word for word in (*WORDS, LATE)]
-    module = [sys.executable, "-m", "tests.benchmarks.swap_adapters"]
+    make = "from tests.benchmarks.swap_adapters import main; main()"
     model = str(plan.model_folder(ENV))
     missing = [str(each) for each in folders if not (each / "adapter_config.json").is_file()]
     if missing:
-        subprocess.run([*module, model, *missing], check=True, timeout=1800)
+        command = [sys.executable, "-c", make, model, *missing]
+        subprocess.run(command, cwd=environment.CHECKOUT, check=True, timeout=1800)
     for each in folders:
         write_card(each, environment.BUNDLED_MODEL)
     return [trained_adapter(each, project, ada, base=base) for each in folders]

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.swap_adapters MODEL FOLDER…`: adapters that answer with one word.
+"""Adapters for the benchmark `swap` that answer with one word, trained in a process of their own.
 
 Each learns in a few steps to answer whatever it is asked with the name of its folder, so that its
 greedy answers are known, differ from all others', and do not hang on rounding.
@@ -13,8 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from tests.benchmarks.swap_prompts import PROMPTS
 
-STEPS = 24
-LEARNING_RATE = 2e-3
+STEPS = 40
+LEARNING_RATE = 5e-3
+LAST_LAYERS = 4  # are enough, and nothing before them is computed backwards
 SURE = 0.02  # mean loss at which the word is as good as certain
 IGNORED = -100
 
@@ -44,16 +45,22 @@ def make(model: str, folder: Path) -> None:
     """Raises RuntimeError when the word was not learned."""
     torch.manual_seed(0)
     base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-    config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear")
+    layers = base.config.num_hidden_layers
+    config = LoraConfig(
+        r=8,
+        lora_alpha=16,
+        target_modules=["o_proj", "gate_proj", "up_proj", "down_proj"],
+        layers_to_transform=list(range(layers - LAST_LAYERS, layers)),
+    )
     adapted = get_peft_model(base, config)
     batch = rows(AutoTokenizer.from_pretrained(model), folder.name)
     trained = [each for each in adapted.parameters() if each.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE)
     for step in range(STEPS):
         loss = adapted(**batch).loss
+        print(f"{folder.name}: step {step}, loss {loss.item():.3f}", flush=True)
         if loss.item() < SURE:
             adapted.save_pretrained(str(folder))
-            print(f"{folder.name}: learned in {step} steps, loss {loss.item():.3f}", flush=True)
             return
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -62,6 +69,7 @@ def make(model: str, folder: Path) -> None:
     raise RuntimeError(f"{folder.name} was not learned in {STEPS} steps: loss {loss.item():.3f}")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Arguments: the folder of the model, and a folder for each adapter, named by its word."""
     for name in sys.argv[2:]:
         make(sys.argv[1], Path(name))
