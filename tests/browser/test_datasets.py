@@ -5,9 +5,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from annotate.models import Project, Ranking, Role
+from annotate.models import Project, Ranking, Role, User
 from tests import cast
 from tests.browser.conftest import Say, StartRound, Visits
 from tests.browser.learning import freeze, make_adapter, make_run, rank_some
@@ -15,6 +16,8 @@ from tests.browser.screen import PATIENCE_MS
 from tests.browser.test_accessibility import PHONE, check
 from training.models import Snapshot, SnapshotState
 from training.services.building import build_snapshot
+from training.services.snapshots import create_snapshot
+from training.snapshots.spec import SnapshotSpec
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -108,11 +111,15 @@ def test_what_changed_since_is_said_and_another_is_made_like_it(
 
 def test_a_snapshot_that_failed_says_why(visits: Visits, project: Project, say: Say) -> None:
     rank_some(project, say, prompts=2)
-    snapshot = freeze(project, minimum_overlap=9)
-    assert snapshot.state == SnapshotState.FAILED
+    ada = User.objects.get(username="ada")
+    snapshot = create_snapshot(project_id=project.pk, actor_id=ada.pk, spec=SnapshotSpec())
+    message = "The disk is full. Free some space, then build it again."
+    Snapshot.objects.filter(pk=snapshot.pk).update(
+        state=SnapshotState.FAILED, message=message, finished_at=timezone.now()
+    )
     page = visits.page("ada", "/projects/tone/datasets/1")
     expect_state(page, "failed")
-    expect(page.get_by_test_id("snapshot-sentence")).to_have_text(snapshot.message)
+    expect(page.get_by_test_id("snapshot-sentence")).to_have_text(message)
     expect(page.get_by_test_id("snapshot-retry")).to_be_visible()
 
 

@@ -30,6 +30,12 @@ const marked = new Marked({
     html: ({ text }: Tokens.HTML | Tokens.Tag) => escaped(text),
     image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
     code: ({ text, lang }) => `<pre><code>${highlight?.(text, lang?.split(/\s/)[0] ?? "") ?? escaped(text)}</code></pre>`,
+    // The corner of a table is no header of anything.
+    tablecell({ header, tokens, align }: Tokens.TableCell) {
+      const content = this.parser.parseInline(tokens);
+      const name = header && content ? "th" : "td";
+      return `<${name}${align ? ` align="${align}"` : ""}>${content}</${name}>`;
+    },
     // A checkbox of a task list is content here, not a control.
     checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
   },
