@@ -8,14 +8,25 @@ import numpy as np
 from safetensors.numpy import save_file
 
 
-def write_adapter(folder: Path, *, seed: int = 0, rank: int = 8, base_name: str = "base") -> Path:
+def write_adapter(
+    folder: Path,
+    *,
+    seed: int = 0,
+    rank: int = 8,
+    base_name: str = "base",
+    layers: int = 1,
+    width: int = 16,
+    scale: float = 1.0,
+) -> Path:
+    """Random weights beside the query projections; `scale` is that of the B matrices."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
-    layer = "base_model.model.model.layers.0.self_attn.q_proj"
-    weights = {
-        f"{layer}.lora_A.weight": random.normal(size=(rank, 16)).astype(np.float32),
-        f"{layer}.lora_B.weight": random.normal(size=(16, rank)).astype(np.float32),
-    }
+    weights = {}
+    for layer in range(layers):
+        name = f"base_model.model.model.layers.{layer}.self_attn.q_proj"
+        up, down = random.normal(size=(rank, width)), random.normal(size=(width, rank))
+        weights[f"{name}.lora_A.weight"] = up.astype(np.float32)
+        weights[f"{name}.lora_B.weight"] = (scale * down).astype(np.float32)
     save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     config = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": ["q_proj"]}
     (folder / "adapter_config.json").write_text(json.dumps(config))
