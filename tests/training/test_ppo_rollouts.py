@@ -115,7 +115,7 @@ class Fake:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._reply(200, {"data": [{"id": "base"}]})
+                self._reply(200, {"data": [{"id": one} for one in ("base", *fake.loaded)]})
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -132,7 +132,7 @@ class Fake:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
@@ -223,6 +223,15 @@ def test_an_actor_that_did_not_move_is_not_loaded_again(fake: Fake, tmp_path: Pa
     sampler.publish()
     sampler.publish()
     assert fake.log == ["load 0"]
+
+
+def test_what_a_killed_run_left_on_the_server_is_unloaded(fake: Fake, tmp_path: Path) -> None:
+    fake.loaded["candidate"] = "of somebody else"
+    client(fake, tmp_path, Actor()).publish()
+    sampler = client(fake, tmp_path, Actor())
+    assert list(fake.loaded) == ["candidate"]
+    sampler.publish()
+    assert fake.log == ["load 0", "unload 0", "load 0"]
 
 
 def test_a_passing_failure_is_tried_again(

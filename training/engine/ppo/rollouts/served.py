@@ -95,12 +95,17 @@ class Served:
     def _check(self) -> None:
         try:
             with httpx.Client(**self._options) as http:
-                http.get("/v1/models", timeout=CONNECT_S).raise_for_status()
-        except httpx.HTTPError as problem:
+                reply = http.get("/v1/models", timeout=CONNECT_S)
+            reply.raise_for_status()
+            names = [str(one["id"]) for one in reply.json()["data"]]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as problem:
             raise SpecError(
                 f"ppo.server: no vLLM answers at {self._options['base_url']} ({problem}).",
                 advice=HOW_TO_START,
             ) from problem
+        for name in names:
+            if name.startswith(f"{self._run}@"):  # of this run, which was killed
+                self._adapter("unload", {"lora_name": name})
 
     def publish(self) -> None:
         old = self._name
