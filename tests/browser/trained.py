@@ -9,7 +9,7 @@ from django.utils import timezone
 from annotate.models import Project, Prompt, User
 from inference.models import Adapter, ModelAlias, Replica, ServedModel, Serving
 from tests import cast
-from tests.loop.trained import ESTIMATE, MEASURED, make_adapter, make_snapshot
+from tests.loop.trained import COUNTS, ESTIMATE, MEASURED, make_adapter
 from training.evaluation.report import Answer, Judge, make_report
 from training.evaluation.settings import EvaluationSettings
 from training.loop.policy import LoopSettings
@@ -25,6 +25,7 @@ from training.models import (
     PromotionState,
     Side,
     Snapshot,
+    SnapshotState,
     Stage,
     TrainedAdapter,
 )
@@ -43,8 +44,16 @@ class Trained:
         self.project, self.folder = project, folder
         self.ada = User.objects.get(username="ada")
         self.prompts = cast.add_prompts(project, 12, split="held_out")
-        self.snapshot = make_snapshot(project, self.ada)
-        Snapshot.objects.filter(pk=self.snapshot.pk).update(spec=SnapshotSpec().as_dict())
+        self.snapshot = Snapshot.objects.create(
+            project=project,
+            number=1,
+            state=SnapshotState.READY,
+            spec=SnapshotSpec().as_dict(),
+            content_hash="5" * 64,
+            manifest={"counts": COUNTS},
+            created_by=self.ada,
+            finished_at=timezone.now(),
+        )
         self.judge = self.adapter(method="reward")
         self.first = self.adapter()
         self.second = self.adapter()
