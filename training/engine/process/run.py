@@ -14,6 +14,7 @@ from training.engine.process.display import display_for
 from training.engine.process.failures import in_words
 from training.engine.process.folder import RunFolder
 from training.engine.process.heartbeat import Heartbeat
+from training.engine.process.kernels import bound_kernel_caches
 from training.engine.process.memory import RunMemory
 from training.engine.process.metrics import MetricsWriter
 from training.engine.process.paths import with_absolute_paths
@@ -42,6 +43,7 @@ def run_work(root: Path, work: Work) -> int:
     # Of several processes (accelerate launch) the first one writes and speaks.
     first = os.environ.get("RANK", "0") == "0"
     folder = RunFolder(root, writes=first)
+    bound_kernel_caches()
     begin = time.monotonic()
     warnings: list[str] = []
     try:
