@@ -85,6 +85,13 @@ def generator(django_db_setup: None) -> Iterator[Child]:
 
 
 @pytest.fixture(scope="module")
+def trainer(django_db_setup: None) -> Iterator[Child]:
+    """The Celery worker of queue `train`."""
+    with services.celery("trainer") as child:
+        yield child
+
+
+@pytest.fixture(scope="module")
 def beat(django_db_setup: None) -> Iterator[Child]:
     """Celery's beat, which gives the workers the regular work."""
     with services.celery("beat") as child:
