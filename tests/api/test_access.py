@@ -82,6 +82,8 @@ LOOP = {
 PROJECT = "projects/<slug:slug>"
 CLAIM, RANKING = "claims/<int:claim_id>", "rankings/<int:ranking_id>"
 SNAPSHOT = f"{PROJECT}/snapshots/<int:number>"
+TRAINING = {"snapshot": 1, "method": "dpo", "preset": "135m-cpu"}
+RUN = f"{PROJECT}/runs/<int:number>"
 ADAPTER, EVALUATION = f"{PROJECT}/adapters/<int:number>", f"{PROJECT}/evaluations/<int:number>"
 ROUND, EXPORT = f"{PROJECT}/rounds/<int:number>", f"{PROJECT}/export/<str:what>.<str:kind>"
 
@@ -160,6 +162,16 @@ LINES: dict[tuple[str, str], Line] = {
     ("post", f"{PROJECT}/retractions"): Line(manage(201), RETRACTION),
     # It is ready: nothing is left to do for those who may.
     ("post", f"{SNAPSHOT}/<str:step>"): Line(manage(409)),
+    # With runs: tests/loop/runs/test_requests.py.
+    ("get", f"{PROJECT}/runs"): Line(read_data(200)),
+    ("post", f"{PROJECT}/runs"): Line(manage(201), TRAINING),
+    # There is no such snapshot, so the engine is not asked.
+    ("post", f"{PROJECT}/runs/estimate"): Line(manage(400), {**TRAINING, "snapshot": 99}),
+    ("get", f"{PROJECT}/runs/options"): Line(read_data(200)),
+    ("get", RUN): Line(read_data(404)),
+    ("get", f"{RUN}/metrics"): Line(read_data(404)),
+    ("get", f"{RUN}/log"): Line(read_data(404)),
+    ("post", f"{RUN}/<str:step>"): Line(manage(404)),
     # With adapters and evaluations: tests/loop/evaluations/test_api.py.
     ("get", f"{PROJECT}/adapters"): Line(read_data(200)),
     ("get", ADAPTER): Line(read_data(404)),
@@ -267,6 +279,7 @@ def test_an_admin_elsewhere_reaches_nothing_through_their_own_project(stage: Sce
         "rankings",
         "comparisons",
         "snapshots",
+        "runs",
         "lineage/rebuild",
         "loop/steps",
     ):

@@ -125,7 +125,7 @@ def variants(value: Any) -> Iterator[Any]:
 
 def assert_in_words(response: Any) -> None:
     """Not a mistake of ours; and if it is refused, in the envelope."""
-    body = scene.content(response).decode()
+    body = scene.content(response).decode(errors="replace")  # archives, too
     assert response.status_code < 500, body
     assert "Traceback" not in body
     assert "annotate_" not in body  # no statement, no table
