@@ -7,8 +7,8 @@ the self-test of a replica takes longer and runs on its own (`examination`).
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -30,12 +30,13 @@ RETEST_AFTER = timedelta(minutes=10)  # what failed its self-test gets another c
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What one check saw: an error, or the served names and who serves them."""
+    """What one check saw: an error, or the served names and who serves them. at: its beginning."""
 
     error: InferenceError | None = None
     cards: tuple[ModelCard, ...] = ()
     start_id: str = ""
     metrics: str = ""
+    at: datetime = field(default_factory=timezone.now)
 
 
 def sync_replicas(urls: Sequence[str], *, starting: bool = False) -> None:
@@ -91,14 +92,15 @@ async def _look_at_all(replicas: Sequence[Replica]) -> list[Sighting]:
 
 
 async def _look_at(replica: Replica) -> Sighting:
+    at = timezone.now()
     async with client_of(replica) as client:
         try:
             await client.check_health()
             cards = await client.models()
             metrics = await client.metrics()
         except InferenceError as error:
-            return Sighting(error=error)
-    return Sighting(cards=tuple(cards), start_id=vitals.start_id(metrics), metrics=metrics)
+            return Sighting(error=error, at=at)
+    return Sighting(None, tuple(cards), vitals.start_id(metrics), metrics, at)
 
 
 def look_again(replica: Replica) -> Sighting:
@@ -112,9 +114,14 @@ def look_again(replica: Replica) -> Sighting:
 
 @transaction.atomic
 def record(replica_id: int, sighting: Sighting) -> None:
-    """Write down what a check saw, and mark for the self-test what changed."""
+    """Write down what a check saw, and mark for the self-test what changed.
+
+    One that began before the last one written down would bring back what was before a swap.
+    """
     replica = Replica.objects.select_for_update().get(pk=replica_id)
-    replica.checked_at = timezone.now()
+    if replica.checked_at is not None and sighting.at < replica.checked_at:
+        return
+    replica.checked_at = sighting.at
     if sighting.error is not None:
         _record_error(replica, sighting.error)
     else:

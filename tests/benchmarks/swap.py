@@ -45,7 +45,7 @@ from training import adapter_store
 from training.models import Promotion, PromotionState, TrainedAdapter
 from training.services import promotions
 
-ALIAS, CANDIDATE = "bench/current", "bench/candidate"
+ALIAS, CANDIDATE = "bench/current", "evaluated/candidate"
 WORDS = ("Red", "Blue", "Green")
 LATE = "Yellow"  # not served before its promotion
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=4)
@@ -238,7 +238,9 @@ def measure(vllm: Child, swaps: int) -> dict[str, float]:
     model = queries.default_base()
     if model is None:
         raise RuntimeError("no base is served")
-    *adapters, late = make_adapters(project, ada, model.name, ENV.var_dir / "swap-adapters")
+    *adapters, late = make_adapters(
+        project, ada, model.name, plan.model_folder(ENV).parent / "swap-adapters"
+    )
     known: dict[tuple[str, str], str] = {}
     for adapter in adapters:
         _serve_as_candidate(adapter)

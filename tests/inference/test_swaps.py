@@ -18,7 +18,7 @@ from inference.completions import CompletionResult, Sampling
 from inference.errors import SwapRefused
 from inference.examination import selftest_replica
 from inference.models import Adapter, ModelAlias, Replica, Serving
-from inference.replicas import check_replicas
+from inference.replicas import check_replicas, look_again, record
 from inference.routing import Pool
 from tests.inference import fake_vllm
 from tests.inference.adapter_folders import write_adapter
@@ -171,6 +171,14 @@ def test_the_old_one_stays_until_its_requests_have_ended(
     assert ready.adapters() == [zero(), str(blue)]
     assert state(red) == "unloaded"
     assert answering() == str(blue)
+
+
+def test_a_check_that_began_before_the_swap_changes_nothing(ready: FakeVllm, red: Adapter) -> None:
+    replica = Replica.objects.get()
+    before = look_again(replica)
+    serve(red)
+    record(replica.pk, before)
+    assert answering() == str(red)
 
 
 def test_while_there_is_room_the_old_one_stays_ready(
