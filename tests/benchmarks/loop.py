@@ -131,7 +131,8 @@ def available(admin: Person) -> list[Json]:
 
 
 def base(admin: Person) -> int:
-    return next(row["id"] for row in available(admin) if row["kind"] == "base")
+    found: int = next(row["id"] for row in available(admin) if row["kind"] == "base")
+    return found
 
 
 def against_base(admin: Person, number: int) -> dict[str, float]:
