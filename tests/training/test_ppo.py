@@ -125,9 +125,10 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("baseline", ["critic", "rloo"])
-def test_the_reward_rises(tmp_path: Path, model: Path, pairs: str, baseline: str) -> None:
+def test_the_reward_rises(tmp_path: Path, pairs: str, baseline: str) -> None:
+    """Larger weights than usual: the logits of the other tiny model hardly differ at best."""
     spec = make(
-        model,
+        save_tiny("llama", tmp_path / "lively", initializer_range=0.3),
         pairs,
         [FUNCTION],
         ppo={"samples": 8, "baseline": baseline, "kl_coef": 0.01, "missing_end_penalty": 0.0},
@@ -136,7 +137,7 @@ def test_the_reward_rises(tmp_path: Path, model: Path, pairs: str, baseline: str
     )
     told = run(tmp_path, spec)
     rewards = told.column("score")
-    assert sum(rewards[-3:]) / 3 > rewards[0] + 0.5
+    assert sum(rewards[-3:]) / 3 > rewards[0] + 0.7
     assert ("value_loss" in told.lines[0]) == (baseline == "critic")
 
 
