@@ -36,7 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="model folder; default: the bundled one")
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--prompts-per-step", type=int, default=32)
+    parser.add_argument("--prompts-per-step", type=int, default=8)
+    parser.add_argument("--samples", type=int, default=4, help="answers to each prompt")
     parser.add_argument("--max-new-tokens", type=int, default=32)
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "nf4"])
     parser.add_argument("--lr", type=float, default=2e-4)
@@ -71,6 +72,7 @@ def task_of(model: Path, options: Any) -> dict[str, Any]:
         "model": str(model),
         "steps": options.steps,
         "prompts_per_step": options.prompts_per_step,
+        "samples": options.samples,
         "max_new_tokens": options.max_new_tokens,
         "precision": options.precision,
         "dtype": "float32" if options.precision == "fp32" else "bfloat16",
@@ -107,7 +109,7 @@ def engine(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
         "evaluation": {"answers": 0},
         "ppo": {
             "rewards": [REWARD],
-            "samples": 1,
+            "samples": task["samples"],
             "max_new_tokens": task["max_new_tokens"],
             "temperature": task["temperature"],
             "epochs": task["epochs"],
@@ -149,12 +151,13 @@ def engine(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 def pack_tokens(task: dict[str, Any]) -> int:
     """A minibatch at a time, as TRL's micro-batch."""
     share: int = task["prompts_per_step"] // task["minibatches"]
-    width: int = PROMPT_TOKENS + task["max_new_tokens"]
+    width: int = PROMPT_TOKENS + task["samples"] * task["max_new_tokens"]
     return share * width
 
 
 def sft_peak(folder: Path, task: dict[str, Any]) -> float:
     """MB at the peak of SFT on rows as long and as many at a time as a minibatch of PPO has."""
+    rows_at_once = task["prompts_per_step"] * task["samples"] // task["minibatches"]
     text = " ".join(["word"] * (task["max_new_tokens"] - 2))
     shown = [{"prompt": row["prompt"], "completion": text} for row in rows()[:64]]
     write(folder / "shown.jsonl", shown)
@@ -167,8 +170,8 @@ def sft_peak(folder: Path, task: dict[str, Any]) -> float:
         },
         "training": {
             "max_steps": 2,
-            "groups_per_step": task["prompts_per_step"] // task["minibatches"],
-            "tokens_per_pack": pack_tokens(task),
+            "groups_per_step": rows_at_once,
+            "tokens_per_pack": rows_at_once * (PROMPT_TOKENS + task["max_new_tokens"]),
         },
         "evaluation": {"answers": 0},
         **common(task),
@@ -197,8 +200,8 @@ def run(folder: Path, spec: dict[str, Any]) -> None:
 def peer(root: Path, task: dict[str, Any]) -> dict[str, Any]:
     """TRL's run; tokens: of all its answers as TRL computes them, which is up to their limit."""
     python = peer_python(root / "venv")
-    # The prompts as the engine encoded them.
-    prompts = encoded(task)
+    # The prompts as the engine encoded them, each as often as it is answered.
+    prompts = [one for one in encoded(task) for _ in range(task["samples"])]
     place = root / "task.json"
     place.write_text(json.dumps({**task, "prompts": prompts}))
     begin = time.monotonic()
@@ -212,7 +215,7 @@ def peer(root: Path, task: dict[str, Any]) -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     print(f"TRL took {time.monotonic() - begin:.0f} s", flush=True)
-    answers = task["steps"] * task["prompts_per_step"]
+    answers = task["steps"] * task["prompts_per_step"] * task["samples"]
     return {**found, "tokens": answers * task["max_new_tokens"]}
 
 

@@ -77,7 +77,7 @@ def main(task: dict[str, Any]) -> None:
 
 
 def settings(task: dict[str, Any]) -> Any:
-    rows, minibatches = task["prompts_per_step"], task["minibatches"]
+    rows, minibatches = task["prompts_per_step"] * task["samples"], task["minibatches"]
     return PPOConfig(
         output_dir=tempfile.mkdtemp(),
         use_cpu=not torch.cuda.is_available(),
