@@ -147,7 +147,7 @@ def test_a_reward_model_of_the_same_base_warms_the_critic(
     spec = make(model, pairs, [judge, FUNCTION], ppo={"reward_weights": [2.0, 0.5]})
     told = run(tmp_path, spec)
     line = told.lines[0]
-    parts = 2 * line["reward_0"] + 0.5 * line["likes_small_tokens"]
+    parts = 2 * line["reward_0"] + 0.5 * line["reward_likes_small_tokens"]
     assert line["reward"] == pytest.approx(parts, rel=1e-4)
     values = [value for row in rows(tmp_path / "run")[:4] for value in row["values"]]
     assert any(values), "a cold critic says 0 in the first step"

@@ -23,7 +23,7 @@ LEARNING_RATES = {
     Method.KTO: 2e-5,
     Method.RLOO: 1e-5,
     Method.GRPO: 1e-5,
-    Method.PPO: 1e-5,
+    Method.PPO: 3e-5,
 }
 # More passes over preferences fit them by heart; demonstrations bear a second one.
 EPOCHS = {Method.SFT: 2.0}

@@ -18,7 +18,7 @@ from training.engine.ppo.alarms import Start
 from training.engine.ppo.opening import Session
 from training.engine.ppo.rewards import Answered, total
 from training.engine.ppo.rollouts import Local
-from training.engine.ppo.scale import Scale
+from training.engine.ppo.scale import Scale, with_missing_ends
 
 # Answers of the reference on which the scale of rewards is measured, as far as there are prompts.
 TO_SCALE = 64
@@ -57,8 +57,12 @@ def measure_reference(session: Session) -> tuple[Scale, Start]:
     scale = Scale(clip=settings.reward_clip)
     if settings.normalize_rewards:
         scale = Scale.of(found, settings.reward_clip)
-    lengths = [float(len(answer.tokens)) for one in asked for answer in one.answers]
-    return scale, Start(float(scale(found).mean()), sum(lengths) / len(lengths))
+    answers = [answer for one in asked for answer in one.answers]
+    finished = torch.tensor([one.finished for one in answers])
+    scores = with_missing_ends(scale(found), finished, settings.missing_end_penalty)
+    return scale, Start(
+        float(scores.mean()), sum(len(one.tokens) for one in answers) / len(answers)
+    )
 
 
 def on_the_way(session: Session, scale: Callable[[], Scale]) -> AfterStep:

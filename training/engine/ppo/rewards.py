@@ -134,7 +134,7 @@ class ByFunction:
 
 def by_function(name: str) -> ByFunction:
     """Raises SpecError when there is no such function."""
-    return ByFunction(name.rpartition(":")[2], imported(name, field=FIELD))
+    return ByFunction(f"reward_{name.rpartition(':')[2]}", imported(name, field=FIELD))
 
 
 def on_base(stored: StoredAdapter, number: int, roles: Roles, passes: Passes) -> OnBase:

@@ -206,7 +206,7 @@ class Optimizer(Section):
         gt=0,
         le=1,
         description="Peak learning rate. Usual with LoRA: 2e-4 for SFT, 1e-4 for a reward model, "
-        "2e-5 to 5e-5 for DPO and KTO, 1e-5 for RLOO and GRPO.",
+        "2e-5 to 5e-5 for DPO and KTO, 3e-5 for PPO, 1e-5 for RLOO and GRPO.",
     )
     weight_decay: Number = Field(default=0.0, ge=0, le=1, description="Decoupled, as in AdamW.")
     betas: tuple[
