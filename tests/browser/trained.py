@@ -52,7 +52,8 @@ class Trained:
             content_hash="5" * 64,
             manifest={"counts": COUNTS},
             created_by=self.ada,
-            finished_at=timezone.now(),
+            # What a test lets people rank after this belongs to it, too.
+            finished_at=timezone.now() + timedelta(minutes=10),
         )
         self.judge = self.adapter(method="reward")
         self.first = self.adapter()

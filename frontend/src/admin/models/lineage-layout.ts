@@ -7,6 +7,7 @@ export const NODE_HEIGHT = 54;
 const MARGIN = 12;
 /** How far an edge goes straight from a node and to one. */
 const SIDE = 18;
+const RANK_GAP = 56;
 
 export interface Placed {
   width: number;
@@ -18,7 +19,7 @@ export interface Placed {
 
 export function placed({ nodes, edges }: Lineage): Placed {
   const graph = new Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 56, marginx: MARGIN, marginy: MARGIN });
+  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: RANK_GAP, marginx: MARGIN, marginy: MARGIN });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const { id } of nodes) graph.setNode(id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   const known = edges.filter(({ from, to }) => graph.hasNode(from) && graph.hasNode(to));
@@ -43,10 +44,12 @@ function between(graph: Graph, from: string, to: string): Point[] {
   const [start, end] = [graph.node(from), graph.node(to)] as unknown as [Point, Point];
   const inside = (graph.edge(from, to) as { points: Point[] }).points.slice(1, -1);
   const [near, far] = [start.x + NODE_WIDTH / 2, end.x - NODE_WIDTH / 2];
+  // Between neighbouring layers there is nothing to go around.
+  const around = far - near > 2 * RANK_GAP ? inside.filter(({ x }) => x > near + SIDE && x < far - SIDE) : [];
   return [
     { x: near, y: start.y },
     { x: near + SIDE, y: start.y },
-    ...inside.filter(({ x }) => x > near + SIDE && x < far - SIDE),
+    ...around,
     { x: far - SIDE, y: end.y },
     { x: far, y: end.y },
   ];
