@@ -21,7 +21,7 @@ from training.engine.ppo.table import Table, rows
 from training.engine.spec import PPO
 
 HALF, QUARTER = math.log(0.5), math.log(0.25)
-PROMPT = Prompt("p", ({"role": "user", "content": "Why?"},), (7, 8))
+PROMPT = Prompt("p", [{"role": "user", "content": "Why?"}], (7, 8))
 # Two tokens with an end, the first of which the sampler found half as likely; one that was cut off.
 ASKED = Answered(
     PROMPT,
