@@ -102,7 +102,7 @@ export default {
   "admin.settings.save": "Save",
 
   "admin.overview.counts": "What is in the project",
-  "admin.steps.title": "From prompts to a dataset",
+  "admin.steps.title": "From prompts to a better model",
   "admin.steps.isDone": "Done",
   "admin.steps.import": "Import prompts",
   "admin.steps.importText": "The questions that models will answer, as JSONL or CSV.",
@@ -120,6 +120,8 @@ export default {
   "admin.steps.labelDone": { one: "{n} ranking was made.", other: "{n} rankings were made." },
   "admin.steps.export": "Export the dataset",
   "admin.steps.exportText": "Comparisons and rankings as JSONL or Parquet, ready for training.",
+  "admin.steps.loop": "Close the loop",
+  "admin.steps.loopText": "Train on the rankings, compare with the model in use, promote what is better.",
   "admin.steps.exportReady": { one: "{n} comparison is ready.", other: "{n} comparisons are ready." },
 
   "admin.members.username": "User name",
