@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from inference import examination, vitals
 from inference.adapter_files import RANKS, copy_adapter, read_adapter
+from inference.client import ReplicaClient
 from inference.completions import CompletionRequest, Sampling
 from inference.errors import InferenceError, SwapRefused
 from inference.models import Adapter, Replica, Serving
@@ -23,6 +24,7 @@ from inference.replicas import Sighting, client_of, look_again
 log = logging.getLogger(__name__)
 
 PROBE_EVERY = timedelta(minutes=1)
+PROVEN_FOR = 3 * PROBE_EVERY  # a swap need not wait for a probe that the reconciler just made
 PROBE_DEADLINE_S = 30.0
 IDLE_WAIT_S = 10.0  # a swap under load does not wait for silence
 
@@ -71,19 +73,35 @@ def unload(replica: Replica, adapter: Adapter) -> None:
 
 def probe(replica: Replica, name: str) -> None:
     """One token by the served name. Raises InferenceError."""
-    request = CompletionRequest(
-        model=name,
-        messages=[{"role": "user", "content": "Name a colour."}],
-        sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=1),
-        deadline_s=PROBE_DEADLINE_S,
-    )
+    error = probe_all(replica, [name])[name]
+    if error is not None:
+        raise error
 
-    async def ask() -> None:
-        async with client_of(replica) as client:
+
+def probe_all(replica: Replica, names: Sequence[str]) -> dict[str, InferenceError | None]:
+    """One token by each of the served names, all at once; what went wrong, by name."""
+
+    async def ask(client: ReplicaClient, name: str) -> InferenceError | None:
+        request = CompletionRequest(
+            model=name,
+            messages=[{"role": "user", "content": "Name a colour."}],
+            sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=1),
+            deadline_s=PROBE_DEADLINE_S,
+        )
+        try:
             await client.complete(request)
+        except InferenceError as error:
+            return error
+        return None
 
-    asyncio.run(ask())
-    replica.servings.filter(served_model__name=name).update(probed_at=timezone.now())
+    async def ask_all() -> list[InferenceError | None]:
+        async with client_of(replica) as client:
+            return await asyncio.gather(*(ask(client, name) for name in names))
+
+    found = dict(zip(names, asyncio.run(ask_all()), strict=True))
+    well = [name for name, error in found.items() if error is None]
+    replica.servings.filter(served_model__name__in=well).update(probed_at=timezone.now())
+    return found
 
 
 def folder_of(adapter: Adapter) -> Path:
@@ -187,7 +205,7 @@ def _verdicts(replica: Replica) -> dict[str, str]:
 
 
 def _is_due(replica: Replica, adapter: Adapter) -> bool:
-    recent = timezone.now() - PROBE_EVERY
+    recent = timezone.now() - PROVEN_FOR
     return not replica.servings.filter(
         served_model=adapter.served_model_id, probed_at__gt=recent
     ).exists()

@@ -6,6 +6,7 @@ cannot be mended is not used there, and its serving says why. All of it is safe 
 
 import logging
 import shutil
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from inference import vitals
 from inference.adapters import SWAP
 from inference.errors import InferenceError, SwapRefused
 from inference.examination import at_work
-from inference.loading import PROBE_EVERY, bring, probe, unload
+from inference.loading import PROBE_EVERY, bring, probe_all, unload
 from inference.locks import try_lock
 from inference.models import Adapter, ModelAlias, Replica, ServedModel, Serving
 from inference.replicas import Sighting, look_again
@@ -33,29 +34,31 @@ ALIVE = [Replica.State.READY, Replica.State.LOADING, Replica.State.FAILING]
 def replicas_to_mend() -> list[int]:
     """Ids of the replicas that answer and serve something else than they should."""
     alive = Replica.objects.filter(enabled=True, state__in=ALIVE, misses=0).exclude(start_id="")
-    now = timezone.now()
-    return [
-        replica.pk
-        for replica in alive
-        if any(_wants(replica, adapter, now) for adapter in _wanted(replica))
-        or _leavers(replica, now)
-    ]
+    return [replica.pk for replica in alive if _due(replica) or _is_out_of_step(replica)]
 
 
 def mend_replica(replica_id: int) -> None:
-    """Does nothing while the replica is being tested or swapped on."""
-    with try_lock(at_work(replica_id)) as held:
-        if not held:
-            return
-        replica = Replica.objects.get(pk=replica_id)
-        try:
-            sighting = look_again(replica)
-            _unload_retired(replica, sighting)
-            for adapter in _wanted(replica):
-                if _wants(replica, adapter, timezone.now()):
-                    _mend(replica, adapter)
-        except InferenceError as error:  # it went away; the next check tells
-            log.info("%s was not mended: %s", replica.name, error)
+    """Probe what it serves; change what it should not, unless it is being tested or swapped on.
+
+    A probe may wait for long on a busy server: it holds up no swap.
+    """
+    replica = Replica.objects.get(pk=replica_id)
+    try:
+        liars = _liars(replica)
+        if liars or _is_out_of_step(replica):
+            with try_lock(at_work(replica_id)) as held:
+                if held:
+                    _bring_into_step(replica, liars)
+    except InferenceError as error:  # it went away; the next check tells
+        log.info("%s was not mended: %s", replica.name, error)
+
+
+def _bring_into_step(replica: Replica, liars: Collection[str]) -> None:
+    sighting = look_again(replica)
+    _unload_retired(replica, sighting, liars)
+    for adapter in _wanted(replica):
+        if str(adapter) in liars or _lacks(replica, adapter, timezone.now()):
+            _mend(replica, adapter)
 
 
 def tidy() -> None:
@@ -91,18 +94,45 @@ def _wanted(replica: Replica) -> list[Adapter]:
     ]
 
 
-def _wants(replica: Replica, adapter: Adapter, now: datetime) -> bool:
+def _is_out_of_step(replica: Replica) -> bool:
+    now = timezone.now()
+    lacking = any(_lacks(replica, adapter, now) for adapter in _wanted(replica))
+    return lacking or bool(_leavers(replica, now))
+
+
+def _lacks(replica: Replica, adapter: Adapter, now: datetime) -> bool:
     serving = replica.servings.filter(served_model=adapter.served_model_id).first()
     if serving is None:
         return True
     failed = serving.selftest == Serving.Selftest.FAILED
     if not serving.present:
         return not failed or _before(serving.tested_at, now - RETRY_LOAD)
-    if failed:
-        return serving.reloads < RELOADS
-    return serving.selftest == Serving.Selftest.PASSED and _before(
-        serving.probed_at, now - PROBE_EVERY
+    return failed and serving.reloads < RELOADS
+
+
+def _due(replica: Replica) -> list[str]:
+    """Names of adapters that passed here and were not asked for a while, retired ones too."""
+    asked = Q(probed_at__isnull=True) | Q(probed_at__lt=timezone.now() - PROBE_EVERY)
+    passed = replica.servings.filter(
+        asked, present=True, selftest=Serving.Selftest.PASSED, served_model__adapter__isnull=False
     )
+    return list(passed.order_by("pk").values_list("served_model__name", flat=True))
+
+
+def _liars(replica: Replica) -> list[str]:
+    """Names that the replica lists, but that do not answer. Raises InferenceError."""
+    with try_lock(f"inference.probe.{replica.pk}") as held:
+        due = _due(replica) if held else []
+        found = probe_all(replica, due) if due else {}
+    lying = []
+    for name, error in found.items():
+        if error is None:
+            continue
+        if error.replica_is_away or error.code == "timeout":
+            raise error
+        log.warning("%s lists %s, but it does not answer: %s", replica.name, name, error)
+        lying.append(name)
+    return lying
 
 
 def _before(time: datetime | None, limit: datetime) -> bool:
@@ -113,8 +143,6 @@ def _mend(replica: Replica, adapter: Adapter) -> None:
     serving = replica.servings.filter(served_model=adapter.served_model_id).first()
     try:
         if serving is not None and serving.present:
-            if serving.selftest == Serving.Selftest.PASSED and _answers(replica, adapter):
-                return
             serving.reloads += 1
             serving.save(update_fields=["reloads"])
             unload(replica, adapter)
@@ -138,17 +166,6 @@ def _need_zero(replica: Replica, base: str) -> None:
     ).first()
     if failed is not None:
         raise SwapRefused(f"The zero adapter of its base is not served: {failed.detail}")
-
-
-def _answers(replica: Replica, adapter: Adapter) -> bool:
-    try:
-        probe(replica, str(adapter))
-    except InferenceError as error:
-        if error.replica_is_away or error.code == "timeout":
-            raise
-        log.warning("%s lists %s, but it does not answer: %s", replica.name, adapter, error)
-        return False
-    return True
 
 
 def _give_up(replica: Replica, adapter: Adapter, error: SwapRefused | InferenceError) -> None:
@@ -197,10 +214,13 @@ def _leavers(replica: Replica, now: datetime) -> list[Adapter]:
     return list(drained[: max(0, taken + 2 - replica.places)])
 
 
-def _unload_retired(replica: Replica, sighting: Sighting) -> None:
-    """Those of them whose requests have ended."""
+def _unload_retired(replica: Replica, sighting: Sighting, liars: Collection[str]) -> None:
+    """Those of them whose requests have ended, and those that do not answer anyway."""
     busy = vitals.adapters_in_progress(sighting.metrics)
     leaving = [a for a in _leavers(replica, timezone.now()) if str(a) not in busy]
+    leaving += Adapter.objects.filter(
+        state=Adapter.State.RETIRED, served_model__name__in=set(liars) - {str(a) for a in leaving}
+    ).select_related("served_model")
     for adapter in leaving:
         unload(replica, adapter)
     if leaving:

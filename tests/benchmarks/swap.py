@@ -37,7 +37,7 @@ from inference.routing import Pool
 from tests import cast, services
 from tests.benchmarks import machine
 from tests.benchmarks.generation import wait
-from tests.benchmarks.swap_prompts import PROMPTS
+from tests.benchmarks.swap_prompts import PROMPTS, messages_of
 from tests.inference.adapter_folders import write_card
 from tests.promotion.adapters import trained_adapter
 from tests.services import ENV
@@ -48,7 +48,7 @@ from training.services import promotions
 ALIAS, CANDIDATE = "bench/current", "evaluated/candidate"
 WORDS = ("Red", "Blue", "Green")
 LATE = "Yellow"  # not served before its promotion
-GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=4)
+GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=1)
 CLIENTS = 16
 REFRESH_S = 0.05
 SETTLED_S = 2.0  # after this long no question may go to the former adapter
@@ -104,7 +104,7 @@ class Load:
             turn += 1
             asked_at = time.monotonic()
             try:
-                result = (await pool.complete(ALIAS, _messages(prompt), GREEDY))[0]
+                result = (await pool.complete(ALIAS, messages_of(prompt), GREEDY))[0]
             except InferenceError as error:
                 self.failures.append(str(error))
                 await asyncio.sleep(0.1)
@@ -112,10 +112,6 @@ class Load:
             self.answers.append(
                 Answer(asked_at, time.monotonic(), prompt, result.adapter_hash, result.text)
             )
-
-
-def _messages(prompt: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": prompt}]
 
 
 def make_adapters(project: Project, ada: User, base: str, folder: Path) -> list[TrainedAdapter]:
@@ -156,7 +152,7 @@ def _serve_as_candidate(adapter: TrainedAdapter) -> None:
 async def _ask(model: str, prompt: str) -> CompletionResult:
     endpoints = await asyncio.to_thread(queries.ready_endpoints)
     async with Pool(endpoints, api_key=settings.INFERENCE_API_KEY) as pool:
-        return (await pool.complete(model, _messages(prompt), GREEDY))[0]
+        return (await pool.complete(model, messages_of(prompt), GREEDY))[0]
 
 
 def swap(load: Load, project: Project, adapter: TrainedAdapter | None) -> tuple[float, str]:
@@ -208,7 +204,7 @@ def restart(child: Child, base: str) -> float:
     services.halt(child)
     child.start()
     services.wait_until_ready(child)
-    request = CompletionRequest(base, _messages(PROMPTS[0]), GREEDY)
+    request = CompletionRequest(base, messages_of(PROMPTS[0]), GREEDY)
 
     async def ask() -> None:
         endpoint = Endpoint("local", settings.INFERENCE_URLS[0])

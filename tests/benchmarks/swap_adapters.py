@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from tests.benchmarks.swap_prompts import PROMPTS
+from tests.benchmarks.swap_prompts import PROMPTS, messages_of
 
 STEPS = 40
 LEARNING_RATE = 5e-3
@@ -25,7 +25,7 @@ def rows(tokenizer: PreTrainedTokenizerBase, word: str) -> dict[str, torch.Tenso
     encoded = []
     for prompt in PROMPTS:
         text = tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+            messages_of(prompt), tokenize=False, add_generation_prompt=True
         )
         asked = tokenizer.encode(text, add_special_tokens=False)
         said = tokenizer.encode(f"{word}<|im_end|>", add_special_tokens=False)

@@ -27,6 +27,7 @@ class FakeVllm:
         self.max_loras = 4
         self.folders: dict[str, str] = {}  # of the adapters loaded at run time
         self.lists_only = False  # an adapter that it says it loaded is unknown to its engine
+        self.forgotten: set[str] = set()  # listed, but unknown to its engine until loaded again
         self.lora_calls: list[str] = []  # "load name", "unload name"
         self.lora_script: list[Behaviour] = []  # what the next of these calls meet
         self.busy_with: set[str] = set()  # adapters in progress, as /metrics tells
@@ -172,7 +173,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_json(200, self.fake.answer(self.body))
 
     def _is_a_lie(self) -> bool:
-        return self.fake.lists_only and bool(self.fake.models[self.body["model"]])
+        name = self.body["model"]
+        return name in self.fake.forgotten or (
+            self.fake.lists_only and bool(self.fake.models[name])
+        )
 
     def _change_adapters(self) -> None:
         fake = self.fake
@@ -188,6 +192,7 @@ class Handler(BaseHTTPRequestHandler):
             error(404, f"The lora adapter '{name}' cannot be found.")(self)
         else:
             fake.lora_calls.append(f"{verb} {name}")
+            fake.forgotten.discard(name)
             if verb == "load":
                 fake.folders[name] = self.body["lora_path"]
                 fake.models |= {name: next(iter(fake.models))}

@@ -16,7 +16,7 @@ from inference import queries, reconcile, selftest, tasks
 from inference.adapters import SWAP, drop_alias, register_adapter, roll_back, serve_adapter
 from inference.completions import CompletionResult, Sampling
 from inference.errors import SwapRefused
-from inference.examination import selftest_replica
+from inference.examination import at_work, selftest_replica
 from inference.models import Adapter, ModelAlias, Replica, Serving
 from inference.replicas import check_replicas, look_again, record
 from inference.routing import Pool
@@ -474,12 +474,31 @@ def test_a_replica_that_lists_what_it_no_longer_has_is_mended(
 ) -> None:
     serve(red)
     age()
-    ready.script = [fake_vllm.changed(lambda r: r)]  # the zero adapter's probe
-    ready.script += [fake_vllm.error(404, f"The model `{red}` does not exist.")]
+    ready.forgotten = {str(red)}
     ready.lora_calls.clear()
     look()
     assert ready.lora_calls == [f"unload {red}", f"load {red}"]
     assert answering() == str(red)
+
+
+def test_a_retired_one_that_no_longer_answers_is_unloaded(
+    ready: FakeVllm, red: Adapter, blue: Adapter
+) -> None:
+    ready.max_loras = 5
+    serve(red)
+    serve(blue)
+    age()
+    ready.forgotten = {str(red)}
+    look()
+    assert ready.adapters() == [zero(), str(blue)]
+
+
+def test_probes_and_swaps_do_not_wait_for_each_other(ready: FakeVllm, red: Adapter) -> None:
+    serve(red)
+    age()
+    with held_elsewhere(at_work(Replica.objects.get().pk)):
+        reconcile.mend_replica(Replica.objects.get().pk)
+    assert reconcile.replicas_to_mend() == []  # they were asked
 
 
 def test_what_cannot_be_mended_is_not_used_and_says_why(ready: FakeVllm, red: Adapter) -> None:
