@@ -71,7 +71,10 @@ def measure(people: list[Person], options: argparse.Namespace) -> dict[str, Any]
     sampling = {"temperature": 0.8, "top_p": 0.95, "max_tokens": options.max_tokens}
 
     number = open_round(
-        admin, prompts={"tag": "first"}, k=options.k, sources=[{"follows": True, **sampling}]
+        admin,
+        prompts={"tag": "first", "split": None},
+        k=options.k,
+        sources=[{"follows": True, **sampling}],
     )
     wait_until_written(admin, number, PATIENCE_S)
     given = rank_everything(labelers, shorter)
@@ -83,7 +86,7 @@ def measure(people: list[Person], options: argparse.Namespace) -> dict[str, Any]
         raise RuntimeError(f"the step is {step['state']}: {step['message']}")
 
     sources = [{"served_model": base(admin), **sampling}, {"follows": True, **sampling}]
-    number = open_round(admin, prompts={"tag": "unseen"}, k=2, sources=sources)
+    number = open_round(admin, prompts={"tag": "unseen", "split": None}, k=2, sources=sources)
     wait_until_written(admin, number, PATIENCE_S)
     rank_everything(labelers, shorter)
     return {**against_base(admin, number), "method": options.method}
@@ -97,7 +100,14 @@ def policy(options: argparse.Namespace) -> Json:
         "training": {"epochs": options.epochs},
         "evaluation": {"answers": 0},
     }
-    judge = {"base": {"precision": "nf4"}, "evaluation": {"answers": 0}}
+    # A new head on a hundred rankings: it takes a few passes until it tells anything.
+    judge = {
+        "base": {"precision": "nf4"},
+        "data": {"max_prompt_tokens": 256, "max_completion_tokens": 128},
+        "optimizer": {"lr": 3e-4},
+        "training": {"epochs": 4},
+        "evaluation": {"answers": 0},
+    }
     return {
         "run": {"method": options.method, "preset": "135m-cpu", "values": values},
         "judge": {"train": True, "preset": "135m-cpu", "values": judge},
