@@ -1,7 +1,8 @@
 """`make test`: every check and every test, each named with its seconds.
 
-All of them run even when one fails; the exit status is not 0 when any did. The engine's tests need
-no server and one core: they run beside everything else, and are shown at the end.
+All of them run even when one fails; the exit status is not 0 when any did. Tests mostly wait, for
+servers, browsers and each other's processes, so three groups of them run beside each other, each
+with servers of its own. What the engine's and the pages' say is shown when they have ended.
 """
 
 import os
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +21,8 @@ sys.path.insert(0, str(CHECKOUT))
 from setup import frontend  # noqa: E402
 from setup.steps import Failed, logged  # noqa: E402
 
-ENGINE_TESTS = "tests/training"
+ENGINE_TESTS = ("tests/training",)  # need no server: they begin before the pages are built
+PAGE_TESTS = ("tests/browser", "tests/docker", "tests/launch")
 CHROMIUMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 LINT_IMPORTS = str(Path(sys.executable).parent / "lint-imports")
 Step = tuple[str, Callable[[], bool]]
@@ -29,7 +31,8 @@ Step = tuple[str, Callable[[], bool]]
 def main() -> int:
     os.environ.pop("MAKEFLAGS", None)
     results = []
-    with engine_tests() as engine:
+    # They compute: on two cores, the others' servers and browsers come first.
+    with beside(ENGINE_TESTS, {"OMP_NUM_THREADS": "1"}, niceness=10) as engine:
         for name, step in [*steps(), ("pytest of the engine", engine)]:
             print(f"\n=== {name}", flush=True)
             begin = time.monotonic()
@@ -110,26 +113,35 @@ last_lines: list[str] = []
 
 
 def pytest() -> bool:
-    with subprocess.Popen(
-        pytest_command(f"--ignore={ENGINE_TESTS}"),
-        cwd=CHECKOUT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    ignored = [f"--ignore={folder}" for folder in (*ENGINE_TESTS, *PAGE_TESTS)]
+    with (
+        beside(PAGE_TESTS) as pages,
+        subprocess.Popen(
+            pytest_command(*ignored),
+            cwd=CHECKOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
         show(process.stdout or ())
-    return process.returncode == 0
+        good = pages()
+    return process.returncode == 0 and good
 
 
 @contextmanager
-def engine_tests() -> Iterator[Callable[[], bool]]:
-    """Begin them; what is given waits for their end and shows what they wrote."""
+def beside(
+    folders: Sequence[str], environment: Mapping[str, str] | None = None, niceness: int = 0
+) -> Iterator[Callable[[], bool]]:
+    """Begin the tests of these folders; what is given waits for their end and shows what they
+    wrote.
+    """
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
-            # Two pytests at a time would write the same cache.
-            pytest_command("-p", "no:cacheprovider", ENGINE_TESTS),
+            # Several pytests at a time would write the same cache.
+            ["nice", f"-n{niceness}", *pytest_command("-p", "no:cacheprovider", *folders)],
             cwd=CHECKOUT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **(environment or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

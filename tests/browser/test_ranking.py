@@ -141,6 +141,7 @@ def test_two_responses(visits: Visits, start_round: StartRound) -> None:
     bench.expect_order("B", "A")
     bench.press("=")
     bench.expect_order("AB")
+    bench.wait_for_next()  # else the letter is pressed while the next task is being fetched
     bench.submit()
     bench.press("a")
     bench.submit()

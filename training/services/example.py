@@ -8,18 +8,29 @@ from training.loop.policy import LoopSettings, read
 from training.models import LoopPolicy
 from training.services.policy import set_policy
 
-# A turn takes minutes: few steps, short answers, all held-out prompts.
+# A turn takes minutes: few steps, short answers, all held-out prompts. A few dozen rankings teach
+# something within a few passes, at rates that a large dataset would not bear.
+_DATA = {"max_prompt_tokens": 256, "max_completion_tokens": 128}
 _RUN = {
-    "data": {"max_prompt_tokens": 256, "max_completion_tokens": 128},
-    "training": {"epochs": 2},
+    "data": _DATA,
+    "optimizer": {"lr": 2e-4},
+    "training": {"epochs": 3},
     "evaluation": {"answers": 4, "max_new_tokens": 32},
+}
+_JUDGE = {
+    "data": _DATA,
+    "optimizer": {"lr": 3e-4},
+    "training": {"epochs": 4},
+    "evaluation": {"answers": 0},
 }
 SETTINGS: LoopSettings = read(
     {
         "trigger": {"comparisons": 60, "hours": None},
         "run": {"method": "dpo", "preset": "135m-cpu", "values": _RUN},
-        "judge": {"train": True, "preset": "135m-cpu", "values": _RUN},
+        "judge": {"train": True, "preset": "135m-cpu", "values": _JUDGE},
         "evaluation": {"prompts": 8, "max_tokens": 64},
+        # Of eight prompts a win rate tells little: it is shown, and a person decides.
+        "gate": {"min_win_rate": None, "max_length_ratio": 3.0},
         "promotion": "ask",
         "next_round": {"prompts": "fresh", "sample": 10, "k": 4, "max_tokens": 96},
     }
