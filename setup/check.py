@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -139,11 +140,12 @@ def beside(
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             # Several pytests at a time would write the same cache.
-            ["nice", f"-n{niceness}", *pytest_command("-p", "no:cacheprovider", *folders)],
+            pytest_command("-p", "no:cacheprovider", *folders),
             cwd=CHECKOUT,
             env={**os.environ, **(environment or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
+            preexec_fn=partial(os.nice, niceness),
         )
 
         def ended_well() -> bool:
