@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Q
 
 from annotate.models import Round, RoundState, User
+from training.loop.words import counted
 from training.models import Promotion, Snapshot, SnapshotState, TrainingRun
 from training.models.run import UNFINISHED_RUNS
 from training.queries.lineage_graph import Graph
@@ -120,13 +121,14 @@ def _snapshots(graph: Graph, project_id: int, of_runs: set[int]) -> dict[int, li
     parts = _parts([snapshot.pk for snapshot in found])
     for snapshot in found:
         said = parts[snapshot.pk]
-        people = len({part.labeler for part in said})
+        rankings = counted(sum(part.rankings for part in said), "ranking")
+        people = counted(len({part.labeler for part in said}), "labeler")
         graph.add(
             f"snapshot-{snapshot.pk}",
             kind="snapshot",
             number=snapshot.number,
             title=f"Snapshot {snapshot.number}",
-            detail=f"{sum(part.rankings for part in said)} rankings by {people} labelers",
+            detail=f"{rankings} by {people}",
             at=snapshot.created_at,
         )
         for part in said:
