@@ -30,6 +30,14 @@ def test_everything_there() -> None:
     assert (report["prompts"], report["left_out"], report["missing"]) == (4, 1, {})
 
 
+def test_a_judge_that_is_not_shown_to_beat_a_coin_is_doubted() -> None:
+    assert JUDGE.doubt == ""
+    coin = Judge(3, {"value": 0.58, "low": 0.2, "high": 0.89})
+    assert "58% (20% to 89%)" in coin.doubt
+    assert Judge(3, {"value": 0.75, "low": 0.5, "high": 0.9}).doubt, "at the coin is not above it"
+    assert "not measured" in Judge(3, None).doubt
+
+
 def test_without_a_judge_there_is_no_win_rate_but_a_report() -> None:
     report = make_report(MEASURED, [(Answer(9, False), Answer(6, False))], None)
     assert (report["win_rate"], report["judge"], report["rewards"]) == (None, None, None)

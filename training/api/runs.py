@@ -187,9 +187,9 @@ class RunEstimateView(ProjectView):
     def post(self, request: Request, slug: str) -> Response:
         """The whole spec of such a run, and the memory it would take; takes some seconds."""
         access = self.access(request, slug, MANAGE)
-        spec, found = runs.estimate(
-            project_id=access.project.pk, **_asked(access.project.pk, request)
-        )
+        asked = _asked(access.project.pk, request)
+        spec = runs.draft(project_id=access.project.pk, **asked).spec
+        found = runs.estimate(spec)
         room = {"available_mb": found["available_mb"], "fits": found["fits"]}
         return Response({"spec": spec, "estimate": found, **room})
 

@@ -7,6 +7,7 @@ from typing import Any
 from training.evaluation.win_rate import win_rate
 
 Measured = Mapping[str, Any]
+COIN = 0.5
 NOT_MEASURED = "the run has no measurements"
 NO_ANSWERS = "no prompt was answered by both sides"
 NO_JUDGE = "no reward model judged the answers; train one (method reward) and evaluate again"
@@ -27,6 +28,23 @@ class Judge:
 
     adapter: int
     accuracy: Mapping[str, Any] | None
+
+    @property
+    def doubt(self) -> str:
+        """Why its win rate tells little, for people; "" when it is shown to beat a coin."""
+        if self.accuracy is None:
+            return (
+                "How often the judge is right was not measured: no ranking was held out from it. "
+                "Rank held-out prompts too before you rely on its win rate."
+            )
+        if self.accuracy["low"] > COIN:
+            return ""
+        found = f"{self.accuracy['value']:.0%} ({self.accuracy['low']:.0%} to "
+        found += f"{self.accuracy['high']:.0%})"
+        return (
+            f"The judge is not shown to beat a coin: it tells {found} of held-out preferences "
+            "right, so its win rate tells little. Rank more, or train it longer."
+        )
 
 
 Answers = Sequence[tuple[Answer, Answer]]

@@ -15,14 +15,13 @@ from training.queries.evaluations import REFUSED
 def finish_evaluation(evaluation: Evaluation) -> None:
     """Make the report; the caller holds the row."""
     pairs, left_out = _answers(evaluation)
-    judge = evaluation.judge
-    accuracy = (judge.run.measured or {}).get("accuracy") if judge else None
+    judge = _judge(evaluation)
     report = make_report(
         evaluation.candidate.run.measured,
         pairs,
-        Judge(judge.number, accuracy) if judge else None,
+        judge,
         left_out=left_out,
-        notes=list(_notes(evaluation, len(pairs))),
+        notes=list(_notes(evaluation, judge, len(pairs))),
     )
     evaluation.report, evaluation.state = report, EvaluationState.READY
     evaluation.finished_at, evaluation.lease, evaluation.message = timezone.now(), None, ""
@@ -47,13 +46,22 @@ def _answers(evaluation: Evaluation) -> tuple[list[tuple[Answer, Answer]], int]:
     return pairs, len(found) - len(whole)
 
 
-def _notes(evaluation: Evaluation, prompts: int) -> Iterator[str]:
+def _judge(evaluation: Evaluation) -> Judge | None:
+    adapter = evaluation.judge
+    if adapter is None:
+        return None
+    return Judge(adapter.number, (adapter.run.measured or {}).get("accuracy"))
+
+
+def _notes(evaluation: Evaluation, judge: Judge | None, prompts: int) -> Iterator[str]:
     wanted = evaluation.settings["prompts"]
     if evaluation.prompts < wanted:
         yield (
             f"The project has {evaluation.prompts} held-out prompts, fewer than the {wanted} asked "
             "for: intervals are wide. Import more prompts."
         )
+    if judge is not None and judge.doubt:
+        yield judge.doubt
     if evaluation.judge_id and evaluation.candidate.run.judge_id == evaluation.judge_id:
         yield (
             "The candidate was trained on the rewards of this very judge: its win rate is likely "

@@ -137,38 +137,18 @@ def create_run(
     return run
 
 
-def estimate(
-    *,
-    project_id: int,
-    snapshot_id: int,
-    method: str,
-    preset: str = "",
-    values: Mapping[str, Any] | None = None,
-    parent_id: int | None = None,
-    parent_use: str = "continue",
-    judge_id: int | None = None,
-) -> tuple[Spec, memory.Estimate]:
-    """The spec of such a run, and the memory that it would take on this machine.
+def estimate(spec: Spec) -> memory.Estimate:
+    """The memory that such a run would take on this machine.
 
-    Takes seconds: a process of its own reads the base's configuration. Raises Invalid, NotFound,
-    Conflict (code "no_estimate") where nobody can tell.
+    Takes seconds: a process of its own reads the base's configuration. Raises Conflict (code
+    "no_estimate") where nobody can tell.
     """
-    spec = draft(
-        project_id=project_id,
-        snapshot_id=snapshot_id,
-        method=method,
-        preset=preset,
-        values=values,
-        parent_id=parent_id,
-        parent_use=parent_use,
-        judge_id=judge_id,
-    ).spec
     key = _estimate_key(spec)
     known: memory.Estimate | None = cache.get(key)
     if known is None:
         known = _estimated(spec)
         cache.set(key, known, ESTIMATE_KEPT_S)
-    return spec, known
+    return known
 
 
 def _estimated(spec: Spec) -> memory.Estimate:

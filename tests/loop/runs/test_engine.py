@@ -58,13 +58,14 @@ def test_a_run_of_the_real_engine(
     assert read_adapter(folder).card["base_name"] == adapter.base == "tiny"
     assert settings.TRAINING_MODEL not in (folder / "adapter.json").read_text()
 
-    _, found = runs.estimate(
+    draft = runs.draft(
         project_id=run.project_id,
         snapshot_id=run.snapshot_id,
         method="dpo",
         values=VALUES,
         parent_id=adapter.pk,
     )
+    found = runs.estimate(draft.spec)
     assert found["device"] in ("cpu", "cuda")
     assert found["fits"] is True
     assert 0 < found["weights_mb"] < found["total_mb"] < found["available_mb"]

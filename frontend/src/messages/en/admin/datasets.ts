@@ -119,7 +119,6 @@ export default {
   "admin.snapshot.load": "Read it in Python",
   "admin.snapshot.loadText": "Unpack {file} where Python runs. Splits are train and test; test is what is held out.",
   "admin.snapshot.card": "Dataset card",
-  "admin.snapshot.cardRaw": "As text",
   "admin.snapshot.runs": "Runs made from it",
   "admin.snapshot.noRuns": "Nothing has been trained on it yet.",
   "admin.snapshot.spec": "How it was chosen",

@@ -135,7 +135,7 @@ export default {
   "admin.adapter.servedAs": "Served as",
   "admin.adapter.hash": "Content hash",
   "admin.adapter.card": "Card",
-  "admin.adapter.cardRaw": "As Markdown",
+  "admin.reading.cardRaw": "As Markdown",
   "admin.adapter.files": "Files",
   "admin.adapter.file": "File",
   "admin.adapter.load": "Download all files into one folder, {folder}, and load them with PEFT:",
