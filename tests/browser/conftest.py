@@ -19,6 +19,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Request,
+    expect,
     sync_playwright,
 )
 
@@ -26,7 +27,7 @@ from annotate.models import Project, Role, Round, User
 from annotate.services.projects import create_project
 from annotate.services.rankings import Said, submit_ranking
 from tests import cast, services
-from tests.browser.screen import Workbench
+from tests.browser.screen import PATIENCE_MS, Workbench
 from tests.services import Site
 
 
@@ -91,6 +92,7 @@ def browser() -> Iterator[Browser]:
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # the tests' queries are sequential
         path = services.chromium()
+        expect.set_options(timeout=PATIENCE_MS)
         yield playwright.chromium.launch(executable_path=path, args=services.CHROMIUM_FLAGS)
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from annotate.models import Ranking
 from tests import cast
 
-PATIENCE_MS = 20_000
+PATIENCE_MS = 30_000  # as Playwright waits for a page; the machine may be doing other things
 
 
 def words(text: str) -> str:
@@ -40,7 +40,7 @@ def sign_in(page: Page, username: str, path: str = "/") -> None:
     page.get_by_test_id("sign-in-username").fill(username)
     page.get_by_test_id("sign-in-password").fill(cast.PASSWORD)
     page.get_by_test_id("sign-in-submit").click()
-    expect(page.get_by_test_id("account-menu")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("account-menu")).to_be_visible()
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Workbench:
     page: Page
 
     def wait_for_task(self) -> None:
-        expect(self.page.get_by_test_id("response-card-A")).to_be_visible(timeout=PATIENCE_MS)
+        expect(self.page.get_by_test_id("response-card-A")).to_be_visible()
 
     def show_raw(self) -> None:
         """Texts as the model wrote them instead of rendered Markdown."""
@@ -86,7 +86,6 @@ class Workbench:
                 return !task || task.dataset.claim !== before;
             }""",
             arg=before,
-            timeout=PATIENCE_MS,
         )
 
     @property
@@ -99,7 +98,7 @@ class Workbench:
 
     def expect_waiting(self, count: int) -> None:
         outbox = self.page.get_by_test_id("outbox-count")
-        expect(outbox).to_have_attribute("data-waiting", str(count), timeout=PATIENCE_MS)
+        expect(outbox).to_have_attribute("data-waiting", str(count))
 
     @property
     def labels(self) -> str:
@@ -124,14 +123,12 @@ class Workbench:
                 self.press("=", label)
 
     def expect_task(self, claim: str | None) -> None:
-        expect(self.page.get_by_test_id("task")).to_have_attribute(
-            "data-claim", str(claim), timeout=PATIENCE_MS
-        )
+        expect(self.page.get_by_test_id("task")).to_have_attribute("data-claim", str(claim))
 
     def wait_for_next(self) -> None:
         """Until the task after this one has been fetched ahead."""
         held = "navigator.locks.query().then(q => q.held.filter(l => /claim/.test(l.name)).length)"
-        self.page.wait_for_function(f"() => {held}.then(n => n >= 2)", timeout=PATIENCE_MS)
+        self.page.wait_for_function(f"() => {held}.then(n => n >= 2)")
 
     def expect_sent(self, rankings: int) -> None:
         """The server has so many rankings in all, and the outbox is empty."""

@@ -10,7 +10,7 @@ from annotate.environment import CHECKOUT
 from annotate.models import Project, Prompt, Role
 from tests import cast
 from tests.browser.conftest import Say, StartRound, Visits
-from tests.browser.screen import PATIENCE_MS, Workbench
+from tests.browser.screen import Workbench
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -60,7 +60,7 @@ def check(page: Page, path: str, sign: str) -> list[str]:
     """
     if path:
         page.goto(path)
-    expect(page.locator(sign).first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(sign).first).to_be_visible()
     # The page's own policy refuses foreign scripts, the debugger's door is open.
     page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe()})
     found = []

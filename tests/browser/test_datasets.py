@@ -12,7 +12,6 @@ from annotate.models import Project, Ranking, Role, User
 from tests import cast
 from tests.browser.conftest import Say, StartRound, Visits
 from tests.browser.learning import freeze, make_adapter, make_run, rank_some
-from tests.browser.screen import PATIENCE_MS
 from tests.browser.test_accessibility import PHONE, check
 from training.models import Snapshot, SnapshotState
 from training.services.building import build_snapshot
@@ -24,7 +23,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 def expect_state(page: Page, state: str) -> None:
     badge = page.get_by_test_id("snapshot-state").first
-    expect(badge).to_have_attribute("data-state", state, timeout=PATIENCE_MS)
+    expect(badge).to_have_attribute("data-state", state)
 
 
 def test_a_snapshot_is_chosen_built_and_shown(visits: Visits, project: Project, say: Say) -> None:
@@ -71,7 +70,7 @@ def test_its_files_are_looked_into_and_downloaded(
     page = visits.page("ada", "/projects/tone/datasets/1")
     page.get_by_test_id("preview-train/rankings.jsonl").click()
     first = page.get_by_test_id("rows").locator("pre").first
-    expect(first).to_contain_text('"tiers"', timeout=PATIENCE_MS)
+    expect(first).to_contain_text('"tiers"')
     with page.expect_download() as one:
         page.get_by_test_id("download-train/rankings.jsonl").click()
     assert one.value.suggested_filename == "tone-snapshot-1-train-rankings.jsonl"

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from annotate.models import Draft, Project
 from tests.browser.conftest import StartRound, Visits
-from tests.browser.screen import PATIENCE_MS, Workbench
+from tests.browser.screen import Workbench
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -42,7 +42,7 @@ def expect_all_said(bench: Workbench) -> None:
 
 def expect_draft_saved(bench: Workbench) -> None:
     state = bench.page.get_by_test_id("draft-state")
-    expect(state).to_have_attribute("data-state", "saved", timeout=PATIENCE_MS)
+    expect(state).to_have_attribute("data-state", "saved")
 
 
 def test_a_draft_survives_a_reload_and_goes_to_another_device(

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from annotate.models import Project, Prompt, Ranking, Round
 from annotate.services.prompts import import_prompts
 from tests.browser.conftest import StartRound, Visits
-from tests.browser.screen import PATIENCE_MS, eventually
+from tests.browser.screen import eventually
 from tests.services import Site
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -142,7 +142,7 @@ def test_in_the_records_of_labelers_and_admins(visits: Visits, hostile_round: Ro
     }
     for path, (page, sign) in pages.items():
         page.goto(path)
-        expect(page.locator(sign).first).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(sign).first).to_be_visible()
         for summary in page.locator("main summary").all():
             summary.click()
         expect_harmless(page)

@@ -15,7 +15,7 @@ from annotate.launch.child import Child
 from annotate.models import Project, Ranking, Role
 from annotate.services.projects import create_project
 from tests import cast
-from tests.browser.screen import PATIENCE_MS, Judged, Workbench, sign_in, words
+from tests.browser.screen import Judged, Workbench, sign_in, words
 from tests.services import Site
 
 pytestmark = [
@@ -83,7 +83,7 @@ def test_from_prompts_to_an_export_that_equals_what_was_ranked(
     lena.expect_waiting(0)
     luis.expect_waiting(0)
     labeling = ada.get_by_test_id("labeling-progress")
-    expect(labeling).to_have_attribute("data-done", "8", timeout=PATIENCE_MS)
+    expect(labeling).to_have_attribute("data-done", "8")
 
     rankings = export(ada, "rankings.jsonl")
     assert len(rankings) == 8
@@ -100,7 +100,7 @@ def import_prompts(ada: Page) -> None:
     ada.get_by_test_id("import-paste").check(force=True)
     ada.get_by_test_id("import-text").fill(PROMPTS)
     ada.get_by_test_id("import-submit").click()
-    expect(ada.get_by_test_id("import-imported")).to_contain_text("4", timeout=PATIENCE_MS)
+    expect(ada.get_by_test_id("import-imported")).to_contain_text("4")
     expect(ada.get_by_test_id("import-problem")).to_have_count(1)
     expect(ada.get_by_test_id("import-problem")).to_contain_text("3")
 
@@ -128,9 +128,7 @@ def rank_with_a_tie_a_mark_and_an_undo(lena: Workbench) -> list[Judged]:
     lena.submit()
     lena.wait_for_task()
     lena.press("u")
-    expect(lena.page.get_by_test_id("task")).to_have_attribute(
-        "data-claim", str(first), timeout=PATIENCE_MS
-    )
+    expect(lena.page.get_by_test_id("task")).to_have_attribute("data-claim", str(first))
     lena.press("Backspace", "Backspace", "Backspace", "Backspace")
     for number, tiers in enumerate(LENA):
         lena.wait_for_task()

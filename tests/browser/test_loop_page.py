@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from annotate.models import Project, Role
 from tests import cast
 from tests.browser.conftest import Visits
-from tests.browser.screen import PATIENCE_MS, eventually
+from tests.browser.screen import eventually
 from tests.browser.test_accessibility import PHONE, check
 from tests.browser.trained import Trained
 from training.models import LoopPolicy, LoopStep, Promotion, Stage, StepState
@@ -99,7 +99,7 @@ def test_the_timeline_follows_the_step(visits: Visits, trained: Trained) -> None
     expect(snapshot.get_by_role("link", name="Snapshot 1")).to_be_visible()
     expect(page.get_by_test_id("stage-judge").get_by_role("link", name="Adapter 1")).to_be_visible()
     LoopStep.objects.filter(pk=step.pk).update(waiting_for="Run 3: training, step 39 of 40.")
-    expect(train).to_contain_text("step 39 of 40", timeout=PATIENCE_MS)
+    expect(train).to_contain_text("step 39 of 40")
     page.get_by_test_id("step-pause").click()
     expect(train).to_have_attribute("data-state", "held")
     page.get_by_test_id("step-resume").click()

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from annotate.models import Project, Ranking, Role
 from tests import cast
 from tests.browser.conftest import Say, StartRound, Visits
-from tests.browser.screen import PATIENCE_MS, eventually
+from tests.browser.screen import eventually
 from tests.browser.test_accessibility import PHONE, check
 from tests.browser.trained import Trained
 from tests.lineage.conftest import answered_by
@@ -62,14 +62,12 @@ def test_a_promotion_is_followed_to_its_end(visits: Visits, trained: Trained) ->
     Promotion.objects.filter(pk=made.pk).update(
         state=PromotionState.SWAPPING, message="vllm-1 loads it."
     )
-    expect(swap).to_have_attribute("data-state", "swapping", timeout=PATIENCE_MS)
+    expect(swap).to_have_attribute("data-state", "swapping")
     expect(swap).to_contain_text("vllm-1 loads it.")
     Promotion.objects.filter(pk=made.pk).update(
         state=PromotionState.DONE, message="", finished_at=timezone.now()
     )
-    expect(page.get_by_test_id("current-model")).to_have_attribute(
-        "data-adapter", "3", timeout=PATIENCE_MS
-    )
+    expect(page.get_by_test_id("current-model")).to_have_attribute("data-adapter", "3")
     expect(swap).to_have_count(0)
 
 
@@ -154,7 +152,7 @@ def test_an_evaluation_is_followed_and_read(visits: Visits, trained: Trained) ->
         state=EvaluationState.READY, report=trained.report(), finished_at=timezone.now()
     )
     expect(page.get_by_test_id("win-rate")).to_contain_text(
-        "wins 75% of 12 prompts against Adapter 2", timeout=PATIENCE_MS
+        "wins 75% of 12 prompts against Adapter 2"
     )
     expect(page.get_by_test_id("gate")).to_have_attribute("data-passed", "false")
     expect(page.get_by_test_id("verdict-max_kl")).to_contain_text("Not passed")
@@ -214,7 +212,7 @@ def test_lineage_as_a_graph_and_as_a_table(
     page.go_back()
     page.get_by_test_id("lineage-view").click()
     rows = page.get_by_test_id("lineage-table").locator("tbody tr")
-    snapshot = rows.filter(has_text="1 rankings by 1 labelers")
+    snapshot = rows.filter(has_text="1 ranking by 1 labeler")
     expect(snapshot.get_by_role("link", name="Round 1")).to_be_visible()
     expect(snapshot.get_by_role("link", name="Run 3")).to_be_visible()
 

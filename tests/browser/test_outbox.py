@@ -6,7 +6,7 @@ from playwright.sync_api import Page, Request, Route, expect
 from annotate.models import Project, Ranking, Rationale
 from tests import services
 from tests.browser.conftest import StartRound, Visits
-from tests.browser.screen import PATIENCE_MS, Workbench
+from tests.browser.screen import Workbench
 from tests.services import Site
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -30,7 +30,7 @@ def in_order_sent() -> list[int]:
 
 def expect_attention(page: Page, count: int) -> None:
     outbox = page.get_by_test_id("outbox-count").first
-    expect(outbox).to_have_attribute("data-attention", str(count), timeout=PATIENCE_MS)
+    expect(outbox).to_have_attribute("data-attention", str(count))
 
 
 def test_offline_submits_outlive_the_tab_and_are_sent_once_in_order(
@@ -56,9 +56,7 @@ def test_offline_submits_outlive_the_tab_and_are_sent_once_in_order(
     later = Workbench(profile.new_page())
     sent = submits(later.page)
     later.page.goto("/")  # any page sends what waits
-    expect(later.page.get_by_test_id("recent-rankings").get_by_role("link")).to_have_count(
-        2, timeout=PATIENCE_MS
-    )
+    expect(later.page.get_by_test_id("recent-rankings").get_by_role("link")).to_have_count(2)
     later.expect_sent(2)
     assert in_order_sent() == claims
     assert len(sent) == 2

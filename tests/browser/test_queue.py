@@ -8,7 +8,7 @@ from annotate.models import Project, Role, Round, RoundState, User
 from inference.models import Replica
 from tests import cast
 from tests.browser.conftest import StartRound, Visits
-from tests.browser.screen import PATIENCE_MS, Workbench
+from tests.browser.screen import Workbench
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 def expect_reason(page: Page, code: str, words: str) -> None:
     page.goto("/label/tone")
     empty = page.get_by_test_id("empty-queue")
-    expect(empty).to_have_attribute("data-reason", code, timeout=PATIENCE_MS)
+    expect(empty).to_have_attribute("data-reason", code)
     expect(empty).to_contain_text(words)
     page.goto("/")
     expect(page.get_by_test_id("queue-tone").get_by_test_id("queue-reason")).to_have_attribute(

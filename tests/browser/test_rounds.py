@@ -7,7 +7,6 @@ from annotate.models import FlagKind, Project, Round, RoundState, Task, TaskStat
 from annotate.services.claims import flag
 from tests import cast
 from tests.browser.conftest import Say, StartRound, Visits
-from tests.browser.screen import PATIENCE_MS
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -20,7 +19,7 @@ def expect_state(page: Page, state: str, *, paused: bool = False) -> None:
 
 def expect_done(page: Page, bar: str, done: int, of: int) -> None:
     progress = page.get_by_test_id(f"{bar}-progress")
-    expect(progress).to_have_attribute("data-done", str(done), timeout=PATIENCE_MS)
+    expect(progress).to_have_attribute("data-done", str(done))
     expect(progress).to_have_attribute("data-of", str(of))
 
 
@@ -87,12 +86,10 @@ def test_the_monitor_follows_by_itself(
         note="rude to cats",
     )
     flags = page.get_by_test_id("round-flags")
-    expect(flags).to_contain_text("rude to cats", timeout=PATIENCE_MS)
+    expect(flags).to_contain_text("rude to cats")
     say("luis")
     say("lena")
-    expect(page.get_by_test_id("round-sentence")).to_contain_text(
-        "Everything is ranked", timeout=PATIENCE_MS
-    )
+    expect(page.get_by_test_id("round-sentence")).to_contain_text("Everything is ranked")
 
 
 def test_pause_resume_and_close(visits: Visits, start_round: StartRound, say: Say) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from annotate.models import Project, Ranking
 from tests import cast
 from tests.browser.conftest import StartRound, Visits
-from tests.browser.screen import PATIENCE_MS, Workbench, sign_in
+from tests.browser.screen import Workbench, sign_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -22,7 +22,7 @@ def sign_in_here(page: Page, username: str) -> None:
     page.get_by_test_id("sign-in-username").fill(username)
     page.get_by_test_id("sign-in-password").fill(cast.PASSWORD)
     page.get_by_test_id("sign-in-submit").click()
-    expect(page.get_by_test_id("account-menu")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("account-menu")).to_be_visible()
 
 
 def test_sign_in_refusal_and_sign_out(visits: Visits, project: Project) -> None:
@@ -49,7 +49,7 @@ def test_a_session_that_ends_during_a_submit(visits: Visits, start_round: StartR
     end_all_sessions()
     bench.press("Enter")
     form = bench.page.get_by_test_id("sign-in-form")
-    expect(form).to_contain_text("nothing you entered is lost", timeout=PATIENCE_MS)
+    expect(form).to_contain_text("nothing you entered is lost")
     assert not Ranking.objects.exists()
     sign_in_here(bench.page, "lena")
     bench.wait_for_task()
@@ -63,7 +63,7 @@ def test_a_draft_survives_the_end_of_a_session(visits: Visits, start_round: Star
     bench = visits.bench("lena")
     end_all_sessions()
     bench.press("d", "a")
-    expect(bench.page.get_by_test_id("sign-in-form")).to_be_visible(timeout=PATIENCE_MS)
+    expect(bench.page.get_by_test_id("sign-in-form")).to_be_visible()
     sign_in_here(bench.page, "lena")
     bench.wait_for_task()
     bench.expect_order("D", "A")
@@ -78,7 +78,7 @@ def test_one_persons_outbox_is_not_sent_as_anothers(
     bench.rank("C", "A", "B", "D")
     end_all_sessions()
     bench.press("Enter")
-    expect(bench.page.get_by_test_id("sign-in-form")).to_be_visible(timeout=PATIENCE_MS)
+    expect(bench.page.get_by_test_id("sign-in-form")).to_be_visible()
     sign_in_here(bench.page, "luis")
     luis = Workbench(bench.page)
     luis.page.goto("/")

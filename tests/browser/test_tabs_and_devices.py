@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from annotate.models import Claim, Project, Ranking, Slot, User
 from tests import cast
 from tests.browser.conftest import StartRound, Visits
-from tests.browser.screen import PATIENCE_MS, Workbench, eventually
+from tests.browser.screen import Workbench, eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -94,7 +94,7 @@ def test_a_late_submit_is_kept_after_the_task_went_to_somebody_else(
     lena.press("b")
     lena.submit()
     toast = lena.page.get_by_test_id("toast")
-    expect(toast).to_contain_text("the ranking is kept as an extra", timeout=PATIENCE_MS)
+    expect(toast).to_contain_text("the ranking is kept as an extra")
     lena.expect_sent(1)
     assert not Slot.objects.filter(ranking=Ranking.objects.get()).exists()
     luis = visits.bench("luis")
@@ -117,7 +117,7 @@ def test_the_page_says_that_the_hold_has_ended(
     let_luis_take_over(project)
     lena.page.mouse.move(300, 300)
     ended = lena.page.get_by_text("Your hold on this task has ended")
-    expect(ended).to_be_visible(timeout=PATIENCE_MS)
+    expect(ended).to_be_visible()
     assert lena.task_id == before
     lena.expect_order("C")
 

@@ -36,7 +36,7 @@ def snapshot(project: Project, say: Say) -> Snapshot:
 
 def expect_state(page: Page, state: str) -> None:
     badge = page.get_by_test_id("run-state").first
-    expect(badge).to_have_attribute("data-state", state, timeout=PATIENCE_MS)
+    expect(badge).to_have_attribute("data-state", state)
 
 
 def estimate_without_the_engine(page: Page, *, fits: bool = True) -> None:
@@ -146,19 +146,19 @@ def test_a_run_is_watched_while_it_learns(visits: Visits, snapshot: Snapshot) ->
     )
     log_steps(run, 1, 20)
     progress = page.get_by_test_id("run-progress")
-    expect(progress).to_have_attribute("data-done", "20", timeout=PATIENCE_MS)
+    expect(progress).to_have_attribute("data-done", "20")
     expect(page.get_by_test_id("run-eta")).to_contain_text("3 min")
     charts = page.get_by_test_id("run-charts")
     expect(charts).to_have_attribute("data-lines", "20")
     for name in ("loss", "accuracy", "margin", "kl", "lr", "grad_norm", "tokens_per_s"):
         expect(page.get_by_test_id(f"chart-{name}").locator("canvas")).to_be_visible()
     log_steps(run, 21, 30)
-    expect(charts).to_have_attribute("data-lines", "30", timeout=PATIENCE_MS)
+    expect(charts).to_have_attribute("data-lines", "30")
     page.reload()
-    expect(charts).to_have_attribute("data-lines", "30", timeout=PATIENCE_MS)
+    expect(charts).to_have_attribute("data-lines", "30")
     expect(page.get_by_test_id("run-log")).to_contain_text("reading the data")
     TrainingRun.objects.filter(pk=run.pk).update(log="reading the data\ntraining (0 of 60)\n")
-    expect(page.get_by_test_id("run-log")).to_contain_text("0 of 60", timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("run-log")).to_contain_text("0 of 60")
 
 
 def test_a_chart_is_read_by_keyboard_as_a_table_and_as_a_file(
@@ -195,10 +195,10 @@ def test_a_run_that_began_again_is_read_anew(visits: Visits, snapshot: Snapshot)
     log_steps(run, 1, 30)
     page = visits.page("ada", "/projects/tone/training/1")
     charts = page.get_by_test_id("run-charts")
-    expect(charts).to_have_attribute("data-lines", "30", timeout=PATIENCE_MS)
+    expect(charts).to_have_attribute("data-lines", "30")
     RunMetric.objects.filter(run=run, position__gte=20).delete()
     log_steps(run, 21, 22)
-    expect(charts).to_have_attribute("data-lines", "22", timeout=PATIENCE_MS)
+    expect(charts).to_have_attribute("data-lines", "22")
 
 
 def test_cancel_and_resume(visits: Visits, snapshot: Snapshot) -> None:

@@ -95,8 +95,8 @@ def test_a_restart_is_noticed_even_between_two_checks(configured: FakeVllm) -> N
 def test_a_single_slow_check_changes_nothing(
     configured: FakeVllm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inference.client.PROBE_S", 0.1)
     check_and_test()
+    monkeypatch.setattr("inference.client.PROBE_S", 0.1)
     configured.always = fake_vllm.hang
     states = []
     for _ in range(3):
