@@ -6,6 +6,7 @@ used stops the process with one line that names it and says what was expected.
 
 import hashlib
 import os
+import re
 import secrets
 import shlex
 import socket
@@ -27,6 +28,7 @@ EXPECTED = {  # pydantic's kinds of problem in the words of the README
     "greater_than_equal": "expected a whole number of at least {ge}",
     "less_than_equal": "expected a whole number of at most {le}",
 }
+ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s?#]*)?")
 LONGEST_SOCKET_FOLDER = 80  # a Unix socket's whole path must stay below 108 bytes on Linux
 
 
@@ -184,6 +186,14 @@ class Environment(BaseSettings):
         le=3650,
         description="Days after which a run that failed or was canceled loses its checkpoints.",
     )
+    training_rollouts_url: HttpUrl = Field(
+        "",
+        description="vLLM server with the base that samples the answers of PPO runs, as "
+        "http://host:8000. It must see VAR_DIR/training/runs under the same path, and be none of "
+        "INFERENCE_URL: each step loads another adapter there, after which all that a replica "
+        "serves is tested again. Not set: transformers samples in the trainer's process.",
+    )
+    training_rollouts_api_key: str = Field("", description="API key of TRAINING_ROLLOUTS_URL.")
     web_workers: int = Field(
         0, ge=0, le=64, description="Web server processes. 0: one per CPU core, 2 to 8."
     )
@@ -224,6 +234,13 @@ class Environment(BaseSettings):
             raise ValueError(f"expected a command line ({problem})") from None
         return value
 
+    @field_validator("training_rollouts_url")
+    @classmethod
+    def _with_host(cls, value: str) -> str:
+        if value and not ADDRESS.fullmatch(value):
+            raise ValueError("expected an address as http://host:8000, without a key")
+        return value.rstrip("/")
+
     @field_validator("given_secret_key")
     @classmethod
     def _long_enough(cls, value: str) -> str:
@@ -243,6 +260,11 @@ class Environment(BaseSettings):
         if self.given_inference_urls and self.given_inference_port:
             raise ValueError(
                 "INFERENCE_PORT: belongs to the local vLLM, which INFERENCE_URL replaces"
+            )
+        if self.training_rollouts_url in (url.rstrip("/") for url in self.given_inference_urls):
+            raise ValueError(
+                "TRAINING_ROLLOUTS_URL: is one of INFERENCE_URL, which serves people; start "
+                "another vLLM for PPO, or leave it out"
             )
         return self
 

@@ -199,6 +199,8 @@ TRAINING_SCORES = ENV.var_dir / "training" / "scores"
 TRAINING_MODEL = ENV.training_model
 TRAINING_LAUNCH = ENV.training_launch
 TRAINING_KEEP_DAYS = ENV.training_keep_days
+TRAINING_ROLLOUTS_URL = ENV.training_rollouts_url
+TRAINING_ROLLOUTS_API_KEY = ENV.training_rollouts_api_key
 # What was unpacked or fetched, by name.
 MODELS = ENV.var_dir / "models"
 

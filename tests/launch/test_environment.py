@@ -37,6 +37,9 @@ def complaints() -> list[str]:
         ("INFERENCE_URL", "http://a,b:8000", "begins with http://… or https://…"),
         ("MAX_MODEL_LEN", "1", "at least 128"),
         ("TRAINING_LAUNCH", "accelerate 'x", "a command line (No closing quotation)"),
+        ("TRAINING_ROLLOUTS_URL", "vllm:8000", "begins with http://… or https://…"),
+        ("TRAINING_ROLLOUTS_URL", "http://", "expected an address as http://host:8000"),
+        ("TRAINING_ROLLOUTS_URL", "http://:key@vllm", "without a key"),
         ("LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     ],
 )
@@ -72,6 +75,15 @@ def test_a_local_port_beside_external_replicas_is_a_contradiction(
     monkeypatch.setenv("INFERENCE_PORT", "8001")
 
     assert complaints()[0].startswith("INFERENCE_PORT: ")
+
+
+def test_ppo_does_not_sample_where_people_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERENCE_URL", "http://a:8000,http://b:8000/")
+    monkeypatch.setenv("TRAINING_ROLLOUTS_URL", "http://b:8000")
+    assert complaints()[0].startswith("TRAINING_ROLLOUTS_URL: is one of INFERENCE_URL")
+
+    monkeypatch.setenv("TRAINING_ROLLOUTS_URL", "http://c:8000/")
+    assert environment.read().training_rollouts_url == "http://c:8000"
 
 
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,18 @@ def nothing_for(method: Method) -> str:
     )
 
 
+def located(spec: Mapping[str, Any], place: str, rollouts: str = "") -> Values:
+    """The spec as the engine gets it on this machine, whose addresses are nobody else's business.
+
+    place: where the base lies. rollouts: address of the vLLM that samples PPO's answers, "" for
+    none.
+    """
+    found = {**spec, "base": {**spec["base"], "model": place}}
+    if spec.get("ppo"):
+        found["ppo"] = {**spec["ppo"], "server": rollouts or None}
+    return found
+
+
 def files_of(spec: Mapping[str, Any]) -> list[str]:
     """The data files that a spec names, as paths inside of the run folder."""
     return [path for name in FILES for path in spec["data"][name]]

@@ -19,6 +19,9 @@ WITHHELD = (
     "CACHE_URL",
     "INFERENCE_URL",
     "INFERENCE_API_KEY",
+    "TRAINING_ROLLOUTS_URL",
+    "TRAINING_ROLLOUTS_API_KEY",
+    "VLLM_API_KEY",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -43,15 +46,20 @@ def environment_of(environment: Mapping[str, str] = os.environ) -> dict[str, str
 
 
 class Child:
-    """A process that ends with this one. log: what it says is added there."""
+    """A process that ends with this one. log: what it says is added there.
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
+    secrets: variables for this process alone.
+    """
+
+    def __init__(
+        self, command: Sequence[str], log: Path, secrets: Mapping[str, str] | None = None
+    ) -> None:
         leash = [sys.executable, "-m", "training.runs.leash", str(os.getpid())]
         with log.open("ab") as opened:
             self._process = subprocess.Popen(
                 [*leash, *command],
                 cwd=CHECKOUT,
-                env=environment_of(),
+                env={**environment_of(), **(secrets or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=opened,
                 stderr=subprocess.STDOUT,

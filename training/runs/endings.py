@@ -8,8 +8,9 @@ from training.runs.log_tail import last_line
 DISK_FULL = "The disk is full."
 FREE_SPACE = "Free some space, then resume the run: it goes on from its last checkpoint."
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large")
-# The engine speaks to who started a command; here somebody presses a button.
-_COMMANDS = (
+# The engine speaks to who wrote a spec and started a command; here somebody presses a button.
+_WORDS = (
+    ("ppo.server", "TRAINING_ROLLOUTS_URL"),
     ("Start the same command again", "Resume the run"),
     ("start the same command again", "resume the run"),
     ("start the run again", "create a new run"),
@@ -52,8 +53,8 @@ def without_word(code: int, log: str) -> Ending:
     )
 
 
-def advice_for_people(advice: str) -> str:
-    """The engine's advice, where a run is resumed by a button."""
-    for command, button in _COMMANDS:
-        advice = advice.replace(command, button)
-    return advice
+def for_people(text: str) -> str:
+    """The engine's message or advice, where a run is resumed by a button."""
+    for its, ours in _WORDS:
+        text = text.replace(its, ours)
+    return text

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from annotate.environment import CHECKOUT
+from training.runs.assembly import located
 from training.runs.child import environment_of
 from training.runs.log_tail import last_line
 
@@ -26,15 +27,14 @@ class WrongBase(Exception):
     """The engine cannot train this base; the text says why."""
 
 
-def estimate(spec: Mapping[str, Any], place: str) -> Estimate:
+def estimate(spec: Mapping[str, Any], place: str, rollouts: str = "") -> Estimate:
     """parts, total_mb, weights_mb, inference_mb; device, and what is free of it now (MB of 2**20).
 
-    spec: of `assemble`. place: where the base lies. Raises NoEstimate and WrongBase.
+    spec: of `assemble`. place, rollouts: as in `located`. Raises NoEstimate and WrongBase.
     """
-    located = {**spec, "base": {**spec["base"], "model": place}}
     with tempfile.TemporaryDirectory(prefix="prefloop-memory-") as folder:
         file = Path(folder) / "spec.json"
-        file.write_text(json.dumps(located))
+        file.write_text(json.dumps(located(spec, place, rollouts)))
         return with_room(in_mb(_asked(file)))
 
 

@@ -8,10 +8,6 @@ from training.engine.spec import Method, RunSpec
 from training.runs.assembly import DECIDED
 
 TITLES = {
-    "ppo": (
-        "PPO",
-        "Answers prompts itself and learns from a reward model, with a critic for every token.",
-    ),
     Method.SFT: ("Supervised fine-tuning", "Imitates demonstrations, the answers people wrote."),
     Method.REWARD: (
         "Reward model",
@@ -32,6 +28,10 @@ TITLES = {
     Method.GRPO: (
         "GRPO",
         "Answers prompts itself and learns from a reward model, rewards scaled within a prompt.",
+    ),
+    Method.PPO: (
+        "PPO",
+        "Answers prompts itself and learns from a reward model, with a critic for every token.",
     ),
 }
 FIELD_TITLES = {

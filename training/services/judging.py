@@ -28,7 +28,7 @@ from training.models import Evaluation, EvaluationAnswer, EvaluationState, Train
 from training.queries.evaluations import LOST_AFTER, REFUSED, to_judge
 from training.runs.base_model import name_of, place_of
 from training.runs.child import Child
-from training.runs.endings import advice_for_people, without_word
+from training.runs.endings import for_people, without_word
 from training.runs.folder import RunFiles, read_json
 from training.runs.log_tail import tail
 from training.services.evaluations import fail_evaluation
@@ -219,10 +219,10 @@ def _conclude(evaluation: Evaluation, folder: Path, code: int) -> bool:
 
 
 def _in_words(message: str, advice: str) -> str:
-    for_people = advice_for_people(advice)
+    said = for_people(advice)
     for run, button in (("Resume the run", "Retry"), ("resume the run", "retry")):
-        for_people = for_people.replace(run, button)
-    return f"The judge failed: {message} {for_people}".strip()
+        said = said.replace(run, button)
+    return f"The judge failed: {message} {said}".strip()
 
 
 @transaction.atomic

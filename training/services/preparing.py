@@ -12,7 +12,7 @@ from django.core.files.storage import storages
 from annotate.errors import Conflict
 from training import adapter_store, material
 from training.models import TrainingRun
-from training.runs.assembly import ADAPTERS, DATA, GENERAL_TEXT, adapters_of, files_of
+from training.runs.assembly import ADAPTERS, DATA, GENERAL_TEXT, adapters_of, files_of, located
 from training.runs.base_model import name_of
 from training.runs.folder import RunFiles
 
@@ -41,8 +41,8 @@ def prepare(run: TrainingRun, folder: RunFiles, place: str, alive: Alive) -> Non
     for content_hash in adapters_of(run.spec):
         _copy_adapter(content_hash, folder.root / ADAPTERS / content_hash)
         alive()
-    located = {**run.spec, "base": {**run.spec["base"], "model": place}}
-    _write_whole(folder.spec, json.dumps(located, indent=2, ensure_ascii=False) + "\n")
+    spec = located(run.spec, place, settings.TRAINING_ROLLOUTS_URL)
+    _write_whole(folder.spec, json.dumps(spec, indent=2, ensure_ascii=False) + "\n")
 
 
 def _copy_data(run: TrainingRun, path: str, folder: RunFiles, alive: Alive) -> None:

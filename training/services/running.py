@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -127,11 +127,21 @@ class Start:
         self._folder.forget_earlier_end()
         sync = Sync(self._run, self._folder)
         command = training_command(self._folder.root, settings.TRAINING_LAUNCH)
-        return self._watched(command, sync.once)
+        return self._watched(command, sync.once, self._secrets())
 
-    def _watched(self, command: Sequence[str], beat: Callable[[], bool]) -> int:
+    def _secrets(self) -> dict[str, str]:
+        """What the engine needs to sample PPO's answers on a server."""
+        key = settings.TRAINING_ROLLOUTS_API_KEY
+        return {"VLLM_API_KEY": key} if key and self._run.spec.get("ppo") else {}
+
+    def _watched(
+        self,
+        command: Sequence[str],
+        beat: Callable[[], bool],
+        secrets: Mapping[str, str] | None = None,
+    ) -> int:
         """Run a child process until its end. beat: whether somebody asked the run to stop."""
-        child = Child(command, self._folder.log)
+        child = Child(command, self._folder.log, secrets)
         try:
             while (code := child.wait(SYNC_EVERY_S)) is None:
                 if beat() or stopping.is_set():
@@ -165,8 +175,8 @@ class Start:
         elif result["state"] == "stopped":
             self._stopped()
         else:
-            advice = endings.advice_for_people(result["advice"])
-            self._fail(result["message"], advice, result["warnings"])
+            message, advice = map(endings.for_people, (result["message"], result["advice"]))
+            self._fail(message, advice, result["warnings"])
 
     def _settle_without_word(self, code: int) -> None:
         if self._asked_at is not None:

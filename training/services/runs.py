@@ -157,7 +157,9 @@ def _estimated(spec: Spec) -> memory.Estimate:
         if not mine:
             raise Conflict("Other estimates are under way. Try again in a moment.", retry=True)
         try:
-            return memory.estimate(spec, place or str(bundled_gguf()))
+            return memory.estimate(
+                spec, place or str(bundled_gguf()), settings.TRAINING_ROLLOUTS_URL
+            )
         except (memory.NoEstimate, FileNotFoundError) as reason:
             raise Conflict(str(reason), code="no_estimate") from None
         except memory.WrongBase as reason:
@@ -165,7 +167,8 @@ def _estimated(spec: Spec) -> memory.Estimate:
 
 
 def _estimate_key(spec: Spec) -> str:
-    written = orjson.dumps([spec, settings.TRAINING_MODEL], option=orjson.OPT_SORT_KEYS)
+    here = [settings.TRAINING_MODEL, settings.TRAINING_ROLLOUTS_URL]
+    written = orjson.dumps([spec, *here], option=orjson.OPT_SORT_KEYS)
     return f"training.estimate.{hashlib.sha256(written).hexdigest()}"
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from training.engine.errors import NotFinite, Stopped
+from training.engine.errors import NotFinite, SpecError, Stopped
 from training.engine.process import RunFolder, StopRequest
 from training.engine.process.heartbeat import Heartbeat
 from training.engine.process.metrics import MetricsWriter
@@ -83,6 +83,15 @@ def diverges(spec: RunSpec, folder: RunFolder, stop: StopRequest, warnings: list
     raise NotFinite("The loss of step 7 is not a finite number.")
 
 
+def cannot_sample(spec: RunSpec, folder: RunFolder, stop: StopRequest, warnings: list[str]) -> None:
+    """Leaves in the folder what it was told in its environment, and says what the engine says."""
+    folder.write_json(folder.root / "told.json", dict(os.environ))
+    print(f"the key is {os.environ.get('VLLM_API_KEY')}", file=sys.stderr, flush=True)
+    raise SpecError(
+        "ppo.server: no vLLM answers at http://rollouts:8000.", advice="Start the run again."
+    )
+
+
 def fills_disk(spec: RunSpec, folder: RunFolder, stop: StopRequest, warnings: list[str]) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -99,7 +108,16 @@ def fills_disk_wholly(
 
 Script = Callable[[RunSpec, RunFolder, StopRequest, list[str]], None]
 SCRIPTS: dict[str, Script] = {
-    one.__name__: one for one in (trains, dies, dies_later, diverges, fills_disk, fills_disk_wholly)
+    one.__name__: one
+    for one in (
+        trains,
+        dies,
+        dies_later,
+        diverges,
+        cannot_sample,
+        fills_disk,
+        fills_disk_wholly,
+    )
 }
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from training.runs.assembly import (
     data_for,
     files_of,
     learns_from_judge,
+    located,
 )
 
 DATA = {
@@ -112,6 +113,9 @@ def test_what_cannot_be_is_refused_by_field(choice: dict[str, Any], field: str) 
         ("data", "general_text", "/etc/passwd"),
         ("dpo", "reference_cache", "/tmp/x"),  # noqa: S108
         ("online", "rewards", ["os:system"]),
+        ("ppo", "rewards", ["os:system"]),
+        ("ppo", "reward_base", "/etc"),
+        ("ppo", "server", "http://127.0.0.1:5432"),
     ],
 )
 def test_files_and_code_of_the_machine_are_out_of_reach(
@@ -119,6 +123,16 @@ def test_files_and_code_of_the_machine_are_out_of_reach(
 ) -> None:
     assert list(refused(values={section: {name: value}}).fields) == [f"{section}.{name}"]
     assert list(refused(values={"merge": True}).fields) == ["merge"]
+
+
+def test_the_machines_places_are_in_no_spec_but_the_engines() -> None:
+    spec = spec_of("ppo", judge=HASH)
+    assert (spec["ppo"]["server"], spec["ppo"]["rewards"]) == (None, [f"adapters/{HASH}"])
+    there = located(spec, "/models/smol", "http://vllm:8000")
+    assert (there["base"]["model"], there["ppo"]["server"]) == ("/models/smol", "http://vllm:8000")
+    assert parse_spec(there).ppo is not None
+    assert located(spec, "/models/smol")["ppo"]["server"] is None
+    assert located(spec_of(), "/models/smol", "http://vllm:8000")["ppo"] is None
 
 
 def test_a_method_may_be_younger_than_the_snapshot() -> None:
@@ -160,7 +174,9 @@ def test_the_form_offers_every_open_field_with_its_bounds() -> None:
     assert fields["dpo.beta"]["methods"] == ["dpo"]
     assert {field["type"] for field in fields.values()} <= set(options.FIELD_KINDS)
     assert all(field["description"] for field in fields.values())
-    assert not {"base.model", "data.rankings", "online.rewards", "parent.adapter"} & fields.keys()
+    decided = {"base.model", "data.rankings", "online.rewards", "ppo.rewards", "ppo.server"}
+    assert not {*decided, "ppo.reward_base", "parent.adapter"} & fields.keys()
+    assert fields["ppo.kl_coef"]["methods"] == ["ppo"]
 
 
 @pytest.mark.parametrize(

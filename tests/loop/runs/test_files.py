@@ -223,7 +223,7 @@ class TestEndings:
 
     def test_advice_is_for_who_has_a_button(self) -> None:
         said = "Free some space; then start the same command again to go on."
-        assert endings.advice_for_people(said) == "Free some space; then resume the run to go on."
+        assert endings.for_people(said) == "Free some space; then resume the run to go on."
 
 
 def test_a_tidied_folder_keeps_adapter_metrics_and_reports(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from annotate.errors import Refusal
 from annotate.models import User
 from annotate.queries.access import MANAGE, project_for
+from training.engine.spec import Method
 from training.models import RunState, TrainingRun
 from training.models.run import UNFINISHED_RUNS
 from training.queries import runs as reads
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("project", help="address of the project")
         parser.add_argument("--as", dest="username", required=True, help="an admin of it")
         parser.add_argument("--snapshot", type=int, required=True, help="number of the snapshot")
-        parser.add_argument("--method", required=True, help="sft, reward, dpo, kto, rloo, grpo")
+        parser.add_argument("--method", required=True, help=", ".join(Method))
         parser.add_argument("--preset", default="", help="starting point, as 135m-cpu")
         parser.add_argument(
             "--set",
