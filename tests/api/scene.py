@@ -89,6 +89,7 @@ def set_up() -> Scene:
             "kind": "jsonl",
             "name": "train/rankings.jsonl",
             "step": "cancel",
+            "rollout": 1,
             "model": cast.served_model().pk,
         },
     )

@@ -171,6 +171,10 @@ LINES: dict[tuple[str, str], Line] = {
     ("get", RUN): Line(read_data(404)),
     ("get", f"{RUN}/metrics"): Line(read_data(404)),
     ("get", f"{RUN}/log"): Line(read_data(404)),
+    # With answers: tests/loop/runs/test_rollouts.py.
+    ("get", f"{RUN}/rollouts"): Line(read_data(404)),
+    ("get", f"{RUN}/rollouts/kept"): Line(read_data(404)),
+    ("get", f"{RUN}/rollouts/<int:rollout>"): Line(read_data(404)),
     ("post", f"{RUN}/<str:step>"): Line(manage(404)),
     # With adapters and evaluations: tests/loop/evaluations/test_api.py.
     ("get", f"{PROJECT}/adapters"): Line(read_data(200)),

@@ -5,6 +5,7 @@ from training.models.evaluation import Evaluation, EvaluationAnswer, EvaluationS
 from training.models.loop import LoopEvent, LoopPolicy, LoopStep, Stage, StepState
 from training.models.promotion import Promotion, PromotionKind, PromotionState
 from training.models.rebuild import Rebuild
+from training.models.rollout import RunRollout
 from training.models.run import RunMetric, RunState, TrainingRun
 from training.models.snapshot import Snapshot, SnapshotRanking, SnapshotState
 
@@ -20,6 +21,7 @@ __all__ = [
     "PromotionState",
     "Rebuild",
     "RunMetric",
+    "RunRollout",
     "RunState",
     "Side",
     "Snapshot",

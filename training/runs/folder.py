@@ -16,6 +16,7 @@ KEPT = frozenset(
         "spec.json",
         "run.json",
         "metrics.jsonl",
+        "rollouts.jsonl",
         "heartbeat.json",
         "data_report.json",
         "evaluation.json",
@@ -34,6 +35,7 @@ class RunFiles:
         self.spec = root / "spec.json"
         self.manifest = root / "run.json"
         self.metrics = root / "metrics.jsonl"
+        self.rollouts = root / "rollouts.jsonl"
         self.heartbeat = root / "heartbeat.json"
         self.evaluation = root / "evaluation.json"
         self.result = root / "result.json"

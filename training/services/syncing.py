@@ -12,6 +12,7 @@ from training.runs.log_tail import bound, tail
 from training.runs.memory import in_mb, with_room
 from training.runs.metric_lines import Change, MetricLines
 from training.services import leases
+from training.services.rollouts import Rollouts
 
 log = logging.getLogger(__name__)
 ROWS_AT_A_TIME = 5000
@@ -26,6 +27,7 @@ class Sync:
         known = RunMetric.objects.filter(run=run).order_by("position")
         values = [line.values for line in known.iterator(ROWS_AT_A_TIME)]
         self._lines = MetricLines(folder.metrics, values)
+        self._rollouts = Rollouts(run, folder.rollouts)
         self._best_step = max((_step(line) for line in values), default=0)
         self._written: dict[Path, float] = {}
         self._stop = False
@@ -45,7 +47,7 @@ class Sync:
 
     def _part(self) -> bool:
         """Whether there is more to read."""
-        change = self._lines.look()
+        change, answers = self._lines.look(), self._rollouts.look()
         values = {**self._progress(), **self._log(), **self._manifest()}
         if change and self._goes_further(change):
             values["losses"] = 0
@@ -53,11 +55,14 @@ class Sync:
             self._stop = leases.beat(self._run, **values)
             if change and change.rewrites:
                 self._write(change)
+            if answers:
+                self._rollouts.write(answers)
         self._remember()
-        if change is None:
-            return False
-        self._lines.taken(change)
-        return True
+        if change:
+            self._lines.taken(change)
+        if answers:
+            self._rollouts.taken(answers)
+        return bool(change or answers)
 
     def _progress(self) -> dict[str, Any]:
         beat = read_json(self._folder.heartbeat)

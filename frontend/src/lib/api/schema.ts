@@ -860,6 +860,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{slug}/runs/{number}/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the policy answered while it learned, with rewards. */
+        get: operations["getRollouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/runs/{number}/rollouts/{rollout}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description An answer with its whole conversation, its rewards by source, and the critic's values. */
+        get: operations["getRollout"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{slug}/runs/{number}/rollouts/kept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Of which steps there are answers. */
+        get: operations["getKeptRollouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{slug}/runs/estimate": {
         parameters: {
             query?: never;
@@ -1590,6 +1641,19 @@ export interface components {
             tags: string[];
             rationale: components["schemas"]["RationaleEnum"];
             write_better: boolean;
+        };
+        KeptRollouts: {
+            steps: components["schemas"]["KeptStep"][];
+            answers: number;
+            /** @description Id; another one: more came. */
+            newest: number | null;
+            /** @description Steps whose answers are not kept any more. */
+            gap: components["schemas"]["StepSpan"] | null;
+            limits: components["schemas"]["RolloutLimits"];
+        };
+        KeptStep: {
+            step: number;
+            answers: number;
         };
         Labeling: {
             required: number;
@@ -2482,6 +2546,79 @@ export interface components {
             /** @default keep */
             stale: components["schemas"]["StaleEnum"];
         };
+        RolloutDetail: {
+            id: number;
+            step: number;
+            /** @description Among the answers of the step, from 0. */
+            number: number;
+            /** @description Of the prompt's last message. */
+            prompt_excerpt: string;
+            answer_excerpt: string;
+            /** @description It ended by itself and was not cut off. */
+            finished: boolean;
+            tokens: number;
+            /**
+             * Format: double
+             * @description Weighted sum of what the sources gave.
+             */
+            reward: number;
+            /**
+             * Format: double
+             * @description What the policy learned from: the reward scaled, with penalties.
+             */
+            score: number;
+            /**
+             * Format: double
+             * @description Nats of the whole answer from the reference.
+             */
+            kl: number;
+            prompt: components["schemas"]["Message"][];
+            answer: string;
+            rewards: components["schemas"]["SourceReward"][];
+            /** @description What the critic expected at each token; empty without a critic. */
+            values: number[];
+            /** @description Texts or values were longer than these. */
+            shortened: boolean;
+        };
+        RolloutLimits: {
+            /** @description Of a run. */
+            answers: number;
+            /** @description Of its first steps. */
+            first: number;
+            of_step: number;
+        };
+        /** @description A page of RolloutRow. */
+        RolloutPage: {
+            results: components["schemas"]["RolloutRow"][];
+            next: string | null;
+        };
+        RolloutRow: {
+            id: number;
+            step: number;
+            /** @description Among the answers of the step, from 0. */
+            number: number;
+            /** @description Of the prompt's last message. */
+            prompt_excerpt: string;
+            answer_excerpt: string;
+            /** @description It ended by itself and was not cut off. */
+            finished: boolean;
+            tokens: number;
+            /**
+             * Format: double
+             * @description Weighted sum of what the sources gave.
+             */
+            reward: number;
+            /**
+             * Format: double
+             * @description What the policy learned from: the reward scaled, with penalties.
+             */
+            score: number;
+            /**
+             * Format: double
+             * @description Nats of the whole answer from the reference.
+             */
+            kl: number;
+        };
         RoundEstimate: {
             prompts: number;
             completions: number;
@@ -3035,6 +3172,18 @@ export interface components {
          * @enum {string}
          */
         SnapshotStateEnum: "queued" | "building" | "ready" | "failed" | "canceled";
+        SourceReward: {
+            name: string;
+            /** @description Number of a reward model. */
+            adapter: number | null;
+            /** Format: double */
+            weight: number;
+            /**
+             * Format: double
+             * @description Before its weight.
+             */
+            value: number;
+        };
         SourceSpecRequest: {
             /** @description Unless it follows. */
             served_model?: number;
@@ -3083,6 +3232,10 @@ export interface components {
          * @enum {string}
          */
         StatusEnum: "ok" | "degraded";
+        StepSpan: {
+            first: number;
+            last: number;
+        };
         /** @description A ranking in the letters that were shown. */
         SubmitRequest: {
             /**
@@ -4620,6 +4773,79 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunMetrics"];
+                };
+            };
+        };
+    };
+    getRollouts: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+                order?: "kl_high" | "longest" | "newest" | "reward_high" | "reward_low" | "shortest";
+                /** @description Of this step only. */
+                step?: number;
+            };
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutPage"];
+                };
+            };
+        };
+    };
+    getRollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                rollout: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutDetail"];
+                };
+            };
+        };
+    };
+    getKeptRollouts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptRollouts"];
                 };
             };
         };
