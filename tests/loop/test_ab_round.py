@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from annotate.models import Claim, Prompt, Round, RoundState, Split
+from annotate.models import Prompt, Round, RoundState, Split
 from annotate.services import rounds
 from inference.errors import SwapRefused
 from inference.models import ModelAlias, ServedModel
@@ -40,16 +40,7 @@ def opened(turning: Turning, prompts: int = 12) -> LoopStep:
 
 
 def judge(turning: Turning, count: int, *, better: bool = True, tie: bool = False) -> None:
-    """A labeler prefers the candidate, or does not."""
-    round_ = turning.last.ab_round
-    assert round_ is not None
-    candidate = round_.sources.order_by("pk")[0]
-    for _ in range(count):
-        held = cast.claim(turning.lena, turning.project)
-        claim = Claim.objects.get(pk=held.claim_id)
-        own = claim.task.completions.get(source=candidate).pk
-        order = sorted(claim.order, key=lambda key: (key != own) == better)
-        turning.submit(claim, order, tie=tie)
+    turning.compare(count, better=better, tie=tie)
 
 
 def test_it_waits_until_the_candidate_is_served(

@@ -99,6 +99,18 @@ class Turning:
         said = Said(tiers=tiers)
         submit_ranking(claim_id=claim.pk, labeler_id=claim.labeler_id, key=uuid4(), said=said)
 
+    def compare(self, count: int, *, better: bool = True, tie: bool = False) -> None:
+        """In the A/B round, Lena prefers the candidate, or does not."""
+        round_ = self.last.ab_round
+        assert round_ is not None
+        candidate = round_.sources.order_by("pk")[0]
+        for _ in range(count):
+            held = cast.claim(self.lena, self.project)
+            claim = Claim.objects.get(pk=held.claim_id)
+            own = claim.task.completions.get(source=candidate).pk
+            order = sorted(claim.order, key=lambda key: (key != own) == better)
+            self.submit(claim, order, tie=tie)
+
     def policy(self, *, active: bool = True, **parts: Any) -> None:
         loop.set_policy(
             project_id=self.project.pk,

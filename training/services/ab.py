@@ -19,14 +19,16 @@ from inference.errors import InferenceError, SwapRefused
 from inference.locks import try_lock
 from inference.models import Adapter, ModelAlias, ServedModel
 from training import adapter_store
+from training.evaluation.hacking import Won
 from training.loop.outcomes import Failed, GoOn, Outcome, Wait
 from training.loop.policy import Humans
-from training.loop.stopping import Decision, decide
+from training.loop.stopping import Decision, Standing, decide, interval
 from training.models import LoopStep, Stage, StepState, TrainedAdapter
 from training.queries.ab import is_over, standing
 from training.services.contenders import CANDIDATE
 from training.services.ending import fail
-from training.services.timeline import ADVANCE
+from training.services.hacking import add_to_report, suspicion
+from training.services.timeline import ADVANCE, note
 from training.services.turn import Turn, turn_of
 
 SERVE = "training.serve_candidate"
@@ -58,6 +60,7 @@ def look(turn: Turn) -> Outcome:
         over=is_over(round_),
     )
     if decision is not None:
+        _suspect(turn, found)
         return _ended(turn, round_, decision)
     if round_.state == RoundState.GENERATING and _served(turn) is None:
         enqueue(SERVE, step_id=turn.step.pk)
@@ -81,6 +84,17 @@ def _begin(turn: Turn, asked: Humans) -> Outcome:
         ab_round=round_,
     )
     return Wait(f"A/B round {round_.number} is being written.")
+
+
+def _suspect(turn: Turn, found: Standing) -> None:
+    """Say it in the timeline and in the report when people see what the reward model did not."""
+    step, decided = turn.step, found.wins + found.losses
+    if step.run is None or step.evaluation is None or not decided:
+        return
+    won = Won(found.wins / decided, *interval(found), by="people, ties left out,")
+    if text := suspicion(step.run, won):
+        add_to_report(step.evaluation, text)
+        note(step, text)
 
 
 def _ended(turn: Turn, round_: Round, decision: Decision) -> Outcome:

@@ -1,14 +1,17 @@
 """The end of an evaluation: its report from what the database holds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from annotate.services import audit
+from training.evaluation.hacking import Won
 from training.evaluation.report import Answer, Judge, make_report
 from training.models import Evaluation, EvaluationState, Side
 from training.queries.evaluations import REFUSED
+from training.services.hacking import suspicion
 
 
 @transaction.atomic
@@ -21,8 +24,8 @@ def finish_evaluation(evaluation: Evaluation) -> None:
         pairs,
         judge,
         left_out=left_out,
-        notes=list(_notes(evaluation, judge, len(pairs))),
     )
+    report["notes"] = list(_notes(evaluation, judge, report))
     evaluation.report, evaluation.state = report, EvaluationState.READY
     evaluation.finished_at, evaluation.lease, evaluation.message = timezone.now(), None, ""
     evaluation.save(update_fields=["report", "state", "finished_at", "lease", "message"])
@@ -53,7 +56,8 @@ def _judge(evaluation: Evaluation) -> Judge | None:
     return Judge(adapter.number, (adapter.run.measured or {}).get("accuracy"))
 
 
-def _notes(evaluation: Evaluation, judge: Judge | None, prompts: int) -> Iterator[str]:
+def _notes(evaluation: Evaluation, judge: Judge | None, report: Mapping[str, Any]) -> Iterator[str]:
+    run, won = evaluation.candidate.run, report["win_rate"]
     wanted = evaluation.settings["prompts"]
     if evaluation.prompts < wanted:
         yield (
@@ -62,10 +66,12 @@ def _notes(evaluation: Evaluation, judge: Judge | None, prompts: int) -> Iterato
         )
     if judge is not None and judge.doubt:
         yield judge.doubt
-    if evaluation.judge_id and evaluation.candidate.run.judge_id == evaluation.judge_id:
+    if won and (text := suspicion(run, Won(won["value"], won["low"], won["high"], "the judge"))):
+        yield text
+    if evaluation.judge_id and run.judge_id == evaluation.judge_id:
         yield (
             "The candidate was trained on the rewards of this very judge: its win rate is likely "
             "too high. Train another reward model to judge it."
         )
-    if prompts == 0:
+    if report["prompts"] == 0:
         yield "No prompt was answered by both sides."

@@ -70,7 +70,7 @@ def judge(turn: Turn) -> Outcome:
         judge = turn.settings.judge
         run = _create_run(turn, "reward", judge.preset, judge.values)
         turn.made(f"Run {run.number} is to train a reward model, the judge.", judge_run=run)
-    return _of_run(run, Stage.TRAIN)
+    return _of_run(turn, run, Stage.TRAIN)
 
 
 def _newest_judge(turn: Turn) -> Outcome:
@@ -97,7 +97,7 @@ def train(turn: Turn) -> Outcome:
         run = _create_run(turn, recipe.method, recipe.preset, recipe.values, parent, judge)
         start = f"adapter {parent.number}" if parent else "the base"
         turn.made(f"Run {run.number} is to train from {start} ({recipe.method}).", run=run)
-    return _of_run(run, Stage.EVALUATE)
+    return _of_run(turn, run, Stage.EVALUATE)
 
 
 def _create_run(
@@ -121,12 +121,14 @@ def _create_run(
     )
 
 
-def _of_run(run: TrainingRun, then: Stage) -> Outcome:
+def _of_run(turn: Turn, run: TrainingRun, then: Stage) -> Outcome:
     name = f"Run {run.number}"
     if run.state == RunState.FINISHED:
         adapter = TrainedAdapter.objects.filter(run=run).first()
         if adapter is None:
             return Failed(f"{name} finished, but its adapter is gone. Start a new step.")
+        for text in run.warnings:
+            note(turn.step, f"{name} warns: {text}")
         return GoOn(then, f"{name} made adapter {adapter.number} {_waited(run)}.")
     if run.state == RunState.FAILED:
         return Failed(f"{name} failed: {run.message} {run.advice}".strip())
