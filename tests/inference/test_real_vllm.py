@@ -3,9 +3,8 @@
 import asyncio
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -31,6 +30,7 @@ from tests.services import ENV, serving
 
 pytestmark = [pytest.mark.vllm, pytest.mark.django_db, pytest.mark.timeout(600)]
 
+NAMES = ("red", "blue", "again")
 MAKE_ADAPTERS = """
 import sys, torch
 from peft import LoraConfig, get_peft_model
@@ -49,62 +49,49 @@ def base(vllm: Child) -> str:
     return asyncio.run(_cards())[0].name
 
 
-@pytest.fixture
-def with_adapters(tmp_path: Path, settings: Settings) -> Iterator[None]:
-    """Another real vLLM, all of whose places for adapters are taken, as the only replica."""
-    port = environment.free_port()
-    plain = plan.vllm(ENV)
-    adapters = [tmp_path / "red", tmp_path / "blue"]
-    make = [sys.executable, "-c", MAKE_ADAPTERS, str(plan.model_folder(ENV))]
-    # The last occurrence of an option counts.
-    options = ["--port", str(port), "--enable-lora", "--max-loras", "2", "--max-lora-rank", "8"]
-    modules = [f"{folder.name}={folder}" for folder in adapters]
-    *unpack, serve = plain.commands
-    commands = [
-        *unpack,
-        [*make, *map(str, adapters)],
-        [*serve, *options, "--lora-modules", *modules],
-    ]
-    url = f"http://127.0.0.1:{port}"
-    settings.INFERENCE_URLS = [url]
-    spec = replace(
-        plain,
-        commands=commands,
-        environment={**plain.environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"},
-        probe=partial(healthy, url),
-    )
-    with serving(spec):
-        yield
+@dataclass(frozen=True)
+class ForAdapters:
+    """A real vLLM with places for adapters. folders: of adapters that are not loaded."""
+
+    url: str
+    folders: list[Path]
 
 
-@pytest.fixture
-def red_and_blue(tmp_path: Path, settings: Settings) -> Iterator[list[Path]]:
-    """Folders of two adapters, and a real vLLM started for adapters as the only replica."""
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForAdapters]:
     port = environment.free_port()
-    lora = {"inference_adapters": 2, "inference_adapter_rank": 8, "given_inference_port": port}
+    # Three places: with one for the base and one for what is swapped in.
+    lora = {"inference_adapters": 1, "inference_adapter_rank": 8, "given_inference_port": port}
     spec = plan.vllm(ENV.model_copy(update=lora))
-    folders = [tmp_path / "red", tmp_path / "blue"]
+    folders = [tmp_path_factory.mktemp("adapters") / name for name in ("red", "blue")]
     make = [sys.executable, "-c", MAKE_ADAPTERS, str(plan.model_folder(ENV)), *map(str, folders)]
     *unpack, serve = spec.commands
-    settings.INFERENCE_URLS = [f"http://127.0.0.1:{port}"]
-    settings.INFERENCE_ADAPTER_FOLDER = tmp_path / "served"
     with serving(replace(spec, commands=[*unpack, make, serve])):
         for folder in folders:
             write_card(folder, environment.BUNDLED_MODEL)
-        yield folders
+        yield ForAdapters(f"http://127.0.0.1:{port}", folders)
 
 
-def healthy(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", timeout=3, trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
+@pytest.fixture
+def for_adapters(started: ForAdapters, tmp_path: Path, settings: Settings) -> ForAdapters:
+    """The only replica, with nothing loaded."""
+    settings.INFERENCE_URLS = [started.url]
+    settings.INFERENCE_ADAPTER_FOLDER = tmp_path / "served"
+    return started
+
+
+def _load(name: str, folder: Path) -> None:
+    _change("load", {"lora_name": name, "lora_path": str(folder)})
 
 
 def _unload(name: str) -> None:
-    url = f"{settings.INFERENCE_URLS[0]}/v1/unload_lora_adapter"
+    _change("unload", {"lora_name": name})
+
+
+def _change(verb: str, named: dict[str, str]) -> None:
+    url = f"{settings.INFERENCE_URLS[0]}/v1/{verb}_lora_adapter"
     headers = {"Authorization": f"Bearer {settings.INFERENCE_API_KEY}"}
-    reply = httpx.post(url, json={"lora_name": name}, headers=headers, timeout=60, trust_env=False)
+    reply = httpx.post(url, json=named, headers=headers, timeout=60, trust_env=False)
     reply.raise_for_status()
 
 
@@ -175,22 +162,24 @@ def test_a_healthy_server_passes_its_selftest(base: str) -> None:
     assert [model.name for model in queries.available_models() if model.available] == [base]
 
 
-def test_the_base_is_refused_while_adapters_answer_for_it(with_adapters: None) -> None:
+def test_the_base_is_refused_while_adapters_answer_for_it(for_adapters: ForAdapters) -> None:
     """vLLM on the CPU answers base rows with an adapter in mixed batches, and says nothing."""
     base = asyncio.run(_cards())[0].name
+    loaded = dict(zip(NAMES, [*for_adapters.folders, for_adapters.folders[0]], strict=True))
+    for name, folder in loaded.items():  # no place is left: what is last answers for the base
+        _load(name, folder)
     replica = check_and_test()
     found = {s.served_model.name: s for s in Serving.objects.select_related("served_model")}
     assert {name: serving.selftest for name, serving in found.items()} == {
         base: "failed",
-        "red": "passed",
-        "blue": "passed",
+        **dict.fromkeys(NAMES, "passed"),
     }
     assert "instead of itself" in found[base].detail
     assert replica.state == "ready"
-    assert queries.ready_endpoints()[0].models == {"red", "blue"}
+    assert queries.ready_endpoints()[0].models == set(NAMES)
     assert ask("red", "Hello")[0].model == "red"
-    _unload("red")
-    _unload("blue")
+    for name in NAMES:
+        _unload(name)
     assert check_and_test().message == ""
     assert queries.ready_endpoints()[0].models == {base}
 
@@ -207,11 +196,11 @@ def through_pool(model: str) -> CompletionResult:
     return asyncio.run(run())
 
 
-def test_adapters_are_swapped_and_base_answers_stay_the_bases(red_and_blue: list[Path]) -> None:
+def test_adapters_are_swapped_and_base_answers_stay_the_bases(for_adapters: ForAdapters) -> None:
     base = check_and_test().servings.get().served_model.name
     plain = through_pool(base)
     assert (plain.model, plain.adapter_hash) == (base, "")
-    red, blue = [register_adapter(folder=folder, base=base) for folder in red_and_blue]
+    red, blue = [register_adapter(folder=folder, base=base) for folder in for_adapters.folders]
     serve_adapter(alias="helper", base=base, adapter_id=red.pk)
     first = through_pool("helper")
     assert (first.model, first.adapter_hash) == (str(red), red.content_hash)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import broadcast_object_list
 from transformers import get_scheduler
 
@@ -59,11 +60,7 @@ def _begin(session: Session) -> tuple[Work, State]:
     spec, settings, training = session.spec, session.settings, session.spec.training
     prompts, accelerator = session.prompts.train, session.accelerator
     steps = whole_steps(len(prompts), training.groups_per_step, training.epochs, training.max_steps)
-    rate = spec.optimizer.lr
-    groups: list[dict[str, Any]] = [{"params": session.roles.trained_of_actor(), "lr": rate}]
-    if critic := session.roles.trained_of_critic():
-        groups.append({"params": critic, "lr": settings.critic_lr or rate})
-    optimizer = optimizer_over(groups, spec.optimizer)
+    optimizer = _optimizer(session)
     schedule = get_scheduler(
         spec.optimizer.schedule,
         optimizer,
@@ -72,7 +69,6 @@ def _begin(session: Session) -> tuple[Work, State]:
     )
     penalty = Penalty(settings.kl_coef, settings.kl_target, settings.kl_horizon)
     state = State(session.roles, optimizer, schedule, penalty, Scale(clip=settings.reward_clip))
-    processes = processes_of(accelerator)
     work = Work(
         spec=spec,
         settings=settings,
@@ -91,24 +87,39 @@ def _begin(session: Session) -> tuple[Work, State]:
         sources=session.sources,
         sampler=_sampler(session),
         passes=session.passes,
-        updating=Updating(
-            roles=session.roles,
-            settings=settings,
-            optimizer=optimizer,
-            passes=session.passes,
-            max_grad_norm=spec.optimizer.max_grad_norm,
-            processes=processes,
-            seed=training.seed,
-            rank=accelerator.process_index,
-            replay=read_replayed(spec.data, session.base.tokenizer)
-            if settings.ptx_weight
-            else None,
-        ),
+        updating=_updating(session, optimizer),
         decode=session.decode,
         table=Table(session.folder.root / FILE),
         evaluate=on_the_way(session, lambda: state.scale),
     )
     return work, state
+
+
+def _optimizer(session: Session) -> torch.optim.Optimizer:
+    """Over actor and critic, and nothing else."""
+    settings, rate = session.settings, session.spec.optimizer.lr
+    groups: list[dict[str, Any]] = [{"params": session.roles.trained_of_actor(), "lr": rate}]
+    if critic := session.roles.trained_of_critic():
+        groups.append({"params": critic, "lr": settings.critic_lr or rate})
+    return optimizer_over(groups, session.spec.optimizer)
+
+
+def _updating(session: Session, optimizer: torch.optim.Optimizer) -> Updating:
+    spec, accelerator = session.spec, session.accelerator
+    replay = None
+    if session.settings.ptx_weight:
+        replay = read_replayed(spec.data, session.base.tokenizer)
+    return Updating(
+        roles=session.roles,
+        settings=session.settings,
+        optimizer=optimizer,
+        passes=session.passes,
+        max_grad_norm=spec.optimizer.max_grad_norm,
+        processes=processes_of(accelerator),
+        seed=spec.training.seed,
+        rank=accelerator.process_index,
+        replay=replay,
+    )
 
 
 def _sampler(session: Session) -> Sampler:

@@ -124,24 +124,10 @@ def learn_from(
     )
     divergence = ESTIMATORS[settings.kl_estimator](found.old, found.reference)
     rewards = token_rewards(scores, divergence, found.counts, coefficient)
-    if settings.baseline == "critic":
-        advantages, returns = gae(
-            rewards, found.values, found.counts, gamma=settings.gamma, lam=settings.lam
-        )
-    else:
-        compared = leave_one_out(found.sums(rewards), settings.samples)
-        advantages, returns = compared.repeat_interleave(found.counts), found.values
+    advantages, returns = _compared(found, rewards, settings)
     explained = losses.explained_variance(found.values, returns)
     if settings.whiten:
         advantages = whiten(advantages, processes)
-    sampled = torch.tensor(
-        [logprob for one in asked for answer in one.answers for logprob in answer.logprobs]
-    )
-    mine = found.old if tempered else found.plain
-    importance = torch.ones_like(mine)
-    if tempered:
-        importance = losses.importance(mine, sampled, settings.importance_cap)
-    columns = (found.old, advantages, found.values, returns, importance)
     kl = found.sums(divergence)
     means = {
         **{name: _mean(values) for name, values in found.rewards.items()},
@@ -151,13 +137,39 @@ def learn_from(
         "entropy": _mean(found.entropies),
         "length": _mean(found.counts.float()),
         "end_rate": _mean(finished.float()),
-        # KL(sampler || trainer) on what the sampler said: 0 but for rounding when both are one.
-        "mismatch_kl": _mean(k1(sampled, mine)),
-        "importance": _mean((mine - sampled).exp().clamp(max=settings.importance_cap)),
     }
     if settings.baseline == "critic":
         means |= {"value": _mean(found.values), "explained_variance": (float(explained), 1.0)}
-    return Learned(_by_prompt(asked, columns), scores, kl, means)
+    importance, mismatch = _importance(asked, found, settings.importance_cap, tempered=tempered)
+    columns = (found.old, advantages, found.values, returns, importance)
+    return Learned(_by_prompt(asked, columns), scores, kl, means | mismatch)
+
+
+def _compared(found: Measured, rewards: Tensor, settings: PPO) -> tuple[Tensor, Tensor]:
+    """Advantages and returns, (N,) each, of rewards (N,) against the baseline."""
+    if settings.baseline == "critic":
+        return gae(rewards, found.values, found.counts, gamma=settings.gamma, lam=settings.lam)
+    compared = leave_one_out(found.sums(rewards), settings.samples)
+    return compared.repeat_interleave(found.counts), found.values
+
+
+def _importance(
+    asked: Sequence[Answered], found: Measured, cap: float, *, tempered: bool
+) -> tuple[Tensor, Means]:
+    """How much each token counts, (N,), and how far sampler and trainer are apart.
+
+    What the sampler says at another temperature than it sampled with is only compared.
+    """
+    sampled = torch.tensor(
+        [logprob for one in asked for answer in one.answers for logprob in answer.logprobs]
+    )
+    mine = found.old if tempered else found.plain
+    counted = losses.importance(mine, sampled, cap) if tempered else torch.ones_like(mine)
+    return counted, {
+        # KL(sampler || trainer) on what the sampler said: 0 but for rounding when both are one.
+        "mismatch_kl": _mean(k1(sampled, mine)),
+        "importance": _mean((mine - sampled).exp().clamp(max=cap)),
+    }
 
 
 def _mean(values: Tensor) -> tuple[float, float]:

@@ -87,35 +87,17 @@ def open_session(
     torch.manual_seed(spec.training.seed)
     if warning := serving_warning(spec.lora):
         reporter.warn(warning)
-    # What can be refused without the base, is.
-    functions = {name: rewards.by_function(name) for name in settings.functions()}
-    stored = {
-        name: rewards.read_folder(Path(name), read_adapter(Path(name)))
-        for name in settings.rewards
-        if name not in functions
-    }
+    named = _Named.of(settings)  # what can be refused without the base, is
     reporter.phase("loading the base model")
     base = load_base(spec.base)
     reporter.phase("reading the data")
-    prompts = load_prompts(spec.data, base.tokenizer)
-    folder.write_json(folder.data_report, prompts.report.to_json())
-    if warning := prompts.report.warning():
-        reporter.warn(warning)
-    longest = max(len(one.tokens) for one in (*prompts.train, *prompts.evaluation))
-    refuse_longer(
-        base,
-        longest + settings.max_new_tokens,
-        advice="Lower data.max_prompt_tokens or ppo.max_new_tokens.",
-    )
-    roles = _roles(spec, settings, base, stored, longest + settings.max_new_tokens)
+    prompts, longest = _prompts(spec, settings, base, folder, reporter)
+    roles = _roles(spec, settings, base, named.stored, longest + settings.max_new_tokens)
     passes = Passes(roles.actor.layout, spec.training.tokens_per_pack, accelerator.device, stop)
     models = _Models(spec, settings, base, roles, passes, reporter)
-    sources: list[tuple[Source, float]] = [
-        (
-            functions[name] if name in functions else models.load(number, stored[name]),
-            settings.weight_of(number),
-        )
-        for number, name in enumerate(settings.rewards)
+    sources = [
+        (named.functions.get(name) or models.load(number, named.stored[name]), weight)
+        for number, (name, weight) in enumerate(settings.weighted())
     ]
     fuse(roles.model)
     check_head(roles.actor)
@@ -137,6 +119,41 @@ def open_session(
     )
     _note(session, longest)
     return session
+
+
+@dataclass(frozen=True, eq=False)
+class _Named:
+    """What the spec names as rewards: functions, and reward models that are not loaded yet."""
+
+    functions: Mapping[str, Source]
+    stored: Mapping[str, StoredAdapter]
+
+    @classmethod
+    def of(cls, settings: PPO) -> "_Named":
+        functions = {name: rewards.by_function(name) for name in settings.functions()}
+        stored = {
+            name: rewards.read_folder(Path(name), read_adapter(Path(name)))
+            for name in settings.rewards
+            if name not in functions
+        }
+        return cls(functions, stored)
+
+
+def _prompts(
+    spec: RunSpec, settings: PPO, base: LoadedBase, folder: RunFolder, reporter: Reporter
+) -> tuple[Prompts, int]:
+    """The prompts, and the tokens of the longest. Raises where an answer to it has no room."""
+    prompts = load_prompts(spec.data, base.tokenizer)
+    folder.write_json(folder.data_report, prompts.report.to_json())
+    if warning := prompts.report.warning():
+        reporter.warn(warning)
+    longest = max(len(one.tokens) for one in (*prompts.train, *prompts.evaluation))
+    refuse_longer(
+        base,
+        longest + settings.max_new_tokens,
+        advice="Lower data.max_prompt_tokens or ppo.max_new_tokens.",
+    )
+    return prompts, longest
 
 
 def _roles(
@@ -161,10 +178,10 @@ def _critic_start(
     settings: PPO, base: LoadedBase, stored: Mapping[str, StoredAdapter]
 ) -> CriticStart | None:
     """The first reward model of this base, if the spec wants it."""
-    for number, name in enumerate(settings.rewards):
+    for name, weight in settings.weighted():
         found = stored.get(name)
         if settings.warm_critic and found and found.card["base"] == base.content_hash:
-            return CriticStart(found, settings.weight_of(number))
+            return CriticStart(found, weight)
     return None
 
 

@@ -165,9 +165,10 @@ class PPO(Section):
         """The rewards that are Python functions; the others are folders of adapters."""
         return tuple(reward for reward in self.rewards if FUNCTION.fullmatch(reward))
 
-    def weight_of(self, number: int) -> float:
-        """The factor of a reward."""
-        return self.reward_weights[number] if self.reward_weights else 1.0
+    def weighted(self) -> tuple[tuple[str, float], ...]:
+        """The rewards, each with its factor."""
+        weights = self.reward_weights or (1.0,) * len(self.rewards)
+        return tuple(zip(self.rewards, weights, strict=True))
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Self:
