@@ -2,7 +2,7 @@
 
 All of them run even when one fails; the exit status is not 0 when any did. Tests mostly wait, for
 servers, browsers and each other's processes, so three groups of them run beside each other, each
-with servers of its own. What the engine's and the pages' say is shown when they have ended.
+with servers of its own. What the engine's and the pages' group say is shown when they have ended.
 """
 
 import os
@@ -23,7 +23,16 @@ from setup import frontend  # noqa: E402
 from setup.steps import Failed, logged  # noqa: E402
 
 ENGINE_TESTS = ("tests/training",)  # need no server: they begin before the pages are built
-PAGE_TESTS = ("tests/browser", "tests/docker", "tests/launch")
+# About half of the others' time; those that are left wait for vLLM most of theirs.
+PAGE_TESTS = (
+    "tests/browser",
+    "tests/api",
+    "tests/docker",
+    "tests/launch",
+    "tests/lineage",
+    "tests/promotion",
+    "tests/snapshots",
+)
 CHROMIUMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 LINT_IMPORTS = str(Path(sys.executable).parent / "lint-imports")
 Step = tuple[str, Callable[[], bool]]
