@@ -3,3 +3,6 @@ export const learnsFromJudge = (method: string): boolean => ["rloo", "grpo", "pp
 
 /** Is held to a reference, which can be another adapter. */
 export const hasReference = (method: string): boolean => method !== "sft" && method !== "reward";
+
+/** Leaves every answer that it learned from behind, to be looked at. */
+export const hasRollouts = (method: string): boolean => method === "ppo";

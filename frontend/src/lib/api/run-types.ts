@@ -44,3 +44,9 @@ export interface NewRun {
   parent_use: ParentUse;
   judge: number | null;
 }
+
+export type RolloutRow = Schemas["RolloutRow"];
+export type RolloutDetail = Schemas["RolloutDetail"];
+export type KeptRollouts = Schemas["KeptRollouts"];
+export const ROLLOUT_ORDERS = ["newest", "reward_high", "reward_low", "kl_high", "longest", "shortest"] as const;
+export type RolloutOrder = (typeof ROLLOUT_ORDERS)[number];

@@ -1,6 +1,6 @@
 import { get, getText, post } from "./client";
 import { projectPath } from "./projects";
-import type { MetricPage, NewRun, RunAction, RunDetail, RunEstimate, RunOptions, RunRow } from "./run-types";
+import type { KeptRollouts, MetricPage, NewRun, RolloutDetail, RolloutOrder, RolloutRow, RunAction, RunDetail, RunEstimate, RunOptions, RunRow } from "./run-types";
 import type { Page } from "./types";
 
 type Number = string | number;
@@ -30,3 +30,12 @@ export const getMetrics = (slug: string, number: Number, after: number | null, p
   get<MetricPage>(`${one(slug, number)}/metrics`, { after, points });
 
 export const readLog = (slug: string, number: Number) => getText(`${one(slug, number)}/log`);
+
+/** What the policy answered while it learned; of one step, or of all that are kept. */
+export const listRollouts = (slug: string, number: Number, query: { step: Number | null; order: RolloutOrder }, cursor: string | null) =>
+  get<Page<RolloutRow>>(`${one(slug, number)}/rollouts`, { ...query, cursor });
+
+export const keptRollouts = (slug: string, number: Number) => get<KeptRollouts>(`${one(slug, number)}/rollouts/kept`);
+
+export const getRollout = (slug: string, number: Number, id: Number) =>
+  get<RolloutDetail>(`${one(slug, number)}/rollouts/${encodeURIComponent(id)}`);
