@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from annotate.models import Project, Role, User
 from tests import cast
 from tests.loop.runs.conftest import Create
+from training.engine.ppo.table import Table
 from training.models import RunRollout, TrainedAdapter, TrainingRun
 from training.runs import rollout_keeping, rollout_lines
 from training.runs.folder import RunFiles
@@ -186,6 +187,23 @@ class TestTheFile:
 
 @pytest.mark.django_db
 class TestARunThatGoesOn:
+    def test_as_the_engine_itself_writes_and_rewinds(
+        self, run: TrainingRun, file: Path, look: Look
+    ) -> None:
+        made = {step: [json.loads(line(step, n)) for n in range(2)] for step in range(1, 5)}
+        table = Table(file)
+        for step in (1, 2, 3, 4):
+            table.add(step, made[step])
+            look()
+        with file.open("a") as opened:
+            opened.write('{"step": 5, "prom')
+        look()
+        second = Table(file)
+        second.add(3, [json.loads(line(3, answer="Again \u2028 and é"))])
+        of_another_start(run, file)
+        assert [row[:2] for row in answers()] == [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)]
+        assert answers()[-1][2] == "Again \u2028 and é"
+
     def test_the_steps_it_repeats_are_replaced(self, file: Path, look: Look) -> None:
         file.write_text(steps(1, 2, 3, 4))
         look()
