@@ -90,7 +90,7 @@ def external(env: Environment) -> list[str]:
     """Reach every part that a variable moved out.
 
     Raises Refusal for a database, broker or cache that cannot be used; returns a warning for each
-    replica that does not answer, which may come later.
+    vLLM that does not answer, which may come later.
     """
     if not env.embeds_postgres:
         _database(env.database_url)
@@ -98,10 +98,15 @@ def external(env: Environment) -> list[str]:
         _broker(env.broker_url)
     if env.given_cache_url:
         _cache(env.cache_url)
-    if env.embeds_vllm:
-        return []
-    headers = {"Authorization": f"Bearer {env.inference_api_key}"} if env.inference_api_key else {}
-    return [line for url in env.inference_urls if (line := _replica(url, headers))]
+    found = []
+    if not env.embeds_vllm:
+        waits = "rounds wait until it does"
+        key = env.inference_api_key
+        found += [_vllm("INFERENCE", url, key, waits) for url in env.inference_urls]
+    if env.training_rollouts_url:
+        fails, key = "PPO runs fail until it does", env.training_rollouts_api_key
+        found.append(_vllm("TRAINING_ROLLOUTS", env.training_rollouts_url, key, fails))
+    return [line for line in found if line]
 
 
 def _database(url: str) -> None:
@@ -133,13 +138,15 @@ def _cache(url: str) -> None:
         client.close()
 
 
-def _replica(url: str, headers: dict[str, str]) -> str | None:
+def _vllm(name: str, url: str, key: str, otherwise: str) -> str | None:
+    """What is wrong with it. name: what its variables begin with. otherwise: while it is away."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         reply = httpx.get(f"{url.rstrip('/')}/v1/models", headers=headers, timeout=10)
     except httpx.HTTPError as error:
-        return f"INFERENCE_URL: {url} does not answer yet ({error}); rounds wait until it does"
+        return f"{name}_URL: {url} does not answer yet ({error}); {otherwise}"
     if reply.status_code in (401, 403):
-        return f"INFERENCE_API_KEY: {url} refuses the key (HTTP {reply.status_code})"
+        return f"{name}_API_KEY: {url} refuses the key (HTTP {reply.status_code})"
     if reply.status_code != 200:
-        return f"INFERENCE_URL: {url} answers HTTP {reply.status_code} where vLLM lists its models"
+        return f"{name}_URL: {url} answers HTTP {reply.status_code} where vLLM lists its models"
     return None

@@ -82,14 +82,21 @@ def test_an_external_part_that_is_not_there(
     assert "\n" not in str(raised.value)
 
 
-def test_a_replica_may_come_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "meanwhile"),
+    [("INFERENCE_URL", "rounds wait"), ("TRAINING_ROLLOUTS_URL", "PPO runs fail")],
+)
+def test_a_vllm_may_come_later(
+    name: str, meanwhile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    monkeypatch.setenv("INFERENCE_URL", url)
+    monkeypatch.setenv(name, url)
     env = Environment(var_dir=tmp_path)
 
     (warning,) = checks.external(env)
 
-    assert warning.startswith(f"INFERENCE_URL: {url} does not answer yet")
+    assert warning.startswith(f"{name}: {url} does not answer yet")
+    assert warning.endswith(f"{meanwhile} until it does")
 
 
 def test_a_second_start_says_who_runs(tmp_path: Path) -> None:
