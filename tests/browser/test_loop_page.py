@@ -50,6 +50,24 @@ def test_the_first_policy(visits: Visits, project: Project) -> None:
     assert settings["gate"]["min_win_rate_low"] == 0.5
 
 
+def test_ppo_is_chosen_before_there_is_a_reward_model_if_the_step_trains_one(
+    visits: Visits, project: Project
+) -> None:
+    page = visits.page("ada", LOOP)
+    page.get_by_test_id("policy-new").click()
+    method = page.get_by_test_id("policy-method")
+    ppo = method.locator("option[value=ppo]")
+    expect(ppo).to_be_enabled()
+    page.get_by_test_id("policy-judge").uncheck()
+    expect(ppo).to_be_disabled()
+    page.get_by_test_id("policy-judge").check()
+    method.select_option("ppo")
+    page.get_by_test_id("policy-save").click()
+    expect(page.get_by_test_id("next-turn")).to_be_visible()
+    settings = LoopPolicy.objects.get().settings
+    assert (settings["run"]["method"], settings["judge"]["train"]) == ("ppo", True)
+
+
 def test_what_is_wrong_stands_at_its_field(visits: Visits, trained: Trained) -> None:
     trained.policy()
     page = visits.page("ada", f"{LOOP}/policy")
