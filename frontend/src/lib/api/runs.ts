@@ -31,9 +31,12 @@ export const getMetrics = (slug: string, number: Number, after: number | null, p
 
 export const readLog = (slug: string, number: Number) => getText(`${one(slug, number)}/log`);
 
+/** Of a page: it is in the middle of another one. */
+const ROLLOUTS = 20;
+
 /** What the policy answered while it learned; of one step, or of all that are kept. */
 export const listRollouts = (slug: string, number: Number, query: { step: Number | null; order: RolloutOrder }, cursor: string | null) =>
-  get<Page<RolloutRow>>(`${one(slug, number)}/rollouts`, { ...query, cursor });
+  get<Page<RolloutRow>>(`${one(slug, number)}/rollouts`, { ...query, cursor, limit: ROLLOUTS });
 
 export const keptRollouts = (slug: string, number: Number) => get<KeptRollouts>(`${one(slug, number)}/rollouts/kept`);
 
