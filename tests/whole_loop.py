@@ -110,8 +110,16 @@ def wait_until_written(admin: Person, number: int, seconds: float) -> None:
         raise RuntimeError(f"round {number} is {found['state']}: {found['message']}")
 
 
-def turn(admin: Person, seconds: float, say: Callable[[str], None] = print) -> Json:
-    """Begin a step of the loop by hand, tell its timeline, return it when it has ended."""
+def turn(
+    admin: Person,
+    seconds: float,
+    say: Callable[[str], None] = print,
+    compare: Callable[[], object] | None = None,
+) -> Json:
+    """Begin a step of the loop by hand, tell its timeline, return it when it has ended.
+
+    compare: what people do, again and again, while the step waits for their blind A/B round.
+    """
     number = admin.post("loop/step")["number"]
     told = 0
     limit = time.monotonic() + seconds
@@ -124,6 +132,8 @@ def turn(admin: Person, seconds: float, say: Callable[[str], None] = print) -> J
             return step
         if time.monotonic() > limit:
             raise RuntimeError(f"the step still waits: {step['waiting_for']}")
+        if compare is not None and step["stage"] == "humans":
+            compare()
         time.sleep(1.0)
 
 
