@@ -53,6 +53,13 @@ def register_adapter(*, folder: Path, base: str) -> Adapter:
     return _known(files, base, zero=False)
 
 
+def loaded_adapter(*, content_hash: str, base: str) -> int | None:
+    """Id of an adapter that the replicas still have: its files need not be brought again."""
+    loaded = [Adapter.State.SERVING, Adapter.State.RETIRED]
+    adapters = Adapter.objects.filter(content_hash=content_hash, base=base, state__in=loaded)
+    return adapters.values_list("pk", flat=True).first()
+
+
 def _is_for(base_name: str, served: ServedModel) -> bool:
     roots = served.servings.values_list("root", flat=True)
     return base_name.split("/")[-1] in {name.split("/")[-1] for name in (served.name, *roots)}

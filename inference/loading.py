@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 PROBE_EVERY = timedelta(minutes=1)
 PROVEN_FOR = 3 * PROBE_EVERY  # a swap need not wait for a probe that the reconciler just made
+SEEN_FOR = timedelta(seconds=10)  # a check is every five
 PROBE_DEADLINE_S = 30.0
 IDLE_WAIT_S = 10.0  # a swap under load does not wait for silence
 
@@ -34,6 +35,8 @@ def bring(replica: Replica, adapters: Sequence[Adapter]) -> None:
 
     Raises SwapRefused or InferenceError; the replica then serves what it served before.
     """
+    if _are_proven(replica, adapters):
+        return
     sighting = look_again(replica)
     missing = [adapter for adapter in adapters if not _listed(adapter, sighting)]
     if missing:
@@ -55,6 +58,24 @@ def bring(replica: Replica, adapters: Sequence[Adapter]) -> None:
     except (SwapRefused, InferenceError):
         _take_back(replica, loaded)
         raise
+
+
+def _are_proven(replica: Replica, adapters: Sequence[Adapter]) -> bool:
+    """Whether a check of just now saw them there, and each passed its test and answered lately.
+
+    A replica that went away since then is the same to the reconciler as one that goes away after
+    the swap.
+    """
+    now = timezone.now()
+    seen = replica.misses == 0 and (replica.checked_at or now - SEEN_FOR) > now - SEEN_FOR
+    names = {str(adapter) for adapter in adapters}
+    proven = replica.servings.filter(
+        served_model__name__in=names,
+        present=True,
+        selftest=Serving.Selftest.PASSED,
+        probed_at__gt=now - PROVEN_FOR,
+    )
+    return seen and proven.count() == len(names)
 
 
 def unload(replica: Replica, adapter: Adapter) -> None:

@@ -14,6 +14,7 @@ from inference.adapter_files import RANKS
 
 START_WITHIN = 1800.0  # seconds; a large model is downloaded and compiled in this time
 HOPELESS = "EngineCore failed to start"  # in its log; the server then hangs
+PLUGIN = Path(__file__).with_name("vllm_plugin")  # LoRA on the CPU
 UNHEALTHY_FOR = 120.0  # seconds without an answer before it is started again
 
 
@@ -68,6 +69,8 @@ class LocalServer:
             variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
         if not on_gpu():
             variables["VLLM_CPU_KVCACHE_SPACE"] = str(self.cache_gb)
+            paths = [str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+            variables["PYTHONPATH"] = os.pathsep.join(paths)
         if not can_compile():
             variables["TORCHDYNAMO_DISABLE"] = "1"  # the sampler would compile itself as well
         return variables

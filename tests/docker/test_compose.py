@@ -11,7 +11,7 @@ from annotate import environment, settings
 from annotate.environment import Environment
 from annotate.launch import plan
 from inference import local
-from inference.local import LocalServer
+from inference.local import PLUGIN, LocalServer
 from tests.docker import definitions
 from tests.docker.definitions import DOCKER, Service, services
 
@@ -114,8 +114,15 @@ def test_vllm_runs_as_in_make_run(
     assert [*defined["entrypoint"][1:], *arguments(service)] == own
     given = {name: str(value) for name, value in defined["environment"].items()}
     expected = {**server.environment(), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    expected.pop("VLLM_CPU_KVCACHE_SPACE", None)
+    for on_cpu in ("VLLM_CPU_KVCACHE_SPACE", "PYTHONPATH"):
+        expected.pop(on_cpu, None)
+        assert (on_cpu in given) == (service == "vllm-cpu")
     assert expected.items() <= given.items()
+
+
+def test_vllm_on_the_cpu_finds_its_plugin() -> None:
+    path = Path(services()["vllm-cpu"]["environment"]["PYTHONPATH"])
+    assert path == Path("/srv/prefloop") / PLUGIN.relative_to(environment.CHECKOUT)
 
 
 def test_vllm_reads_adapters_where_the_worker_puts_them() -> None:

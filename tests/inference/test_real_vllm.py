@@ -1,9 +1,10 @@
 """The real vLLM with the bundled model: what the scripted server only claims."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -49,35 +50,36 @@ def base(vllm: Child) -> str:
     return asyncio.run(_cards())[0].name
 
 
-@dataclass(frozen=True)
-class ForAdapters:
-    """A real vLLM with places for adapters. folders: of adapters that are not loaded."""
-
-    url: str
-    folders: list[Path]
-
-
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForAdapters]:
-    port = environment.free_port()
-    # Three places: with one for the base and one for what is swapped in.
-    lora = {"inference_adapters": 1, "inference_adapter_rank": 8, "given_inference_port": port}
-    spec = plan.vllm(ENV.model_copy(update=lora))
-    folders = [tmp_path_factory.mktemp("adapters") / name for name in ("red", "blue")]
-    make = [sys.executable, "-c", MAKE_ADAPTERS, str(plan.model_folder(ENV)), *map(str, folders)]
-    *unpack, serve = spec.commands
-    with serving(replace(spec, commands=[*unpack, make, serve])):
-        for folder in folders:
-            write_card(folder, environment.BUNDLED_MODEL)
-        yield ForAdapters(f"http://127.0.0.1:{port}", folders)
+def folders(tmp_path_factory: pytest.TempPathFactory, vllm: Child) -> list[Path]:
+    """Two adapters of the bundled model, with random weights. vllm: unpacked the model."""
+    found = [tmp_path_factory.mktemp("adapters") / name for name in ("red", "blue")]
+    make = [sys.executable, "-c", MAKE_ADAPTERS, str(plan.model_folder(ENV)), *map(str, found)]
+    subprocess.run(make, check=True, timeout=300)
+    for folder in found:
+        write_card(folder, environment.BUNDLED_MODEL)
+    return found
 
 
 @pytest.fixture
-def for_adapters(started: ForAdapters, tmp_path: Path, settings: Settings) -> ForAdapters:
-    """The only replica, with nothing loaded."""
-    settings.INFERENCE_URLS = [started.url]
+def without_plugin(settings: Settings) -> Iterator[None]:
+    """The only replica is a vLLM with three places for adapters and its own LoRA on the CPU."""
+    port = environment.free_port()
+    lora = {"inference_adapters": 1, "inference_adapter_rank": 8, "given_inference_port": port}
+    spec = plan.vllm(ENV.model_copy(update=lora))
+    settings.INFERENCE_URLS = [f"http://127.0.0.1:{port}"]
+    with serving(replace(spec, environment={**spec.environment, "VLLM_PLUGINS": ""})):
+        yield
+
+
+@pytest.fixture
+def emptied(vllm: Child, tmp_path: Path, settings: Settings) -> Iterator[None]:
+    """The tests' own vLLM, from which everything is unloaded in the end."""
     settings.INFERENCE_ADAPTER_FOLDER = tmp_path / "served"
-    return started
+    yield
+    for card in asyncio.run(_cards()):
+        if card.parent:
+            _unload(card.name)
 
 
 def _load(name: str, folder: Path) -> None:
@@ -162,10 +164,12 @@ def test_a_healthy_server_passes_its_selftest(base: str) -> None:
     assert [model.name for model in queries.available_models() if model.available] == [base]
 
 
-def test_the_base_is_refused_while_adapters_answer_for_it(for_adapters: ForAdapters) -> None:
+def test_the_base_is_refused_while_adapters_answer_for_it(
+    folders: list[Path], without_plugin: None
+) -> None:
     """vLLM on the CPU answers base rows with an adapter in mixed batches, and says nothing."""
     base = asyncio.run(_cards())[0].name
-    loaded = dict(zip(NAMES, [*for_adapters.folders, for_adapters.folders[0]], strict=True))
+    loaded = dict(zip(NAMES, [*folders, folders[0]], strict=True))
     for name, folder in loaded.items():  # no place is left: what is last answers for the base
         _load(name, folder)
     replica = check_and_test()
@@ -196,11 +200,25 @@ def through_pool(model: str) -> CompletionResult:
     return asyncio.run(run())
 
 
-def test_adapters_are_swapped_and_base_answers_stay_the_bases(for_adapters: ForAdapters) -> None:
+def test_base_answers_stay_the_bases_beside_adapters_even_without_a_zero_adapter(
+    folders: list[Path], emptied: None
+) -> None:
+    """What the plugin is for; every place is taken."""
+    places = ENV.inference_adapters + 2
+    for number in range(places):
+        _load(f"adapter-{number}", folders[number % 2])
+    check_and_test()
+    verdicts = dict(Serving.objects.values_list("served_model__name", "selftest"))
+    assert (len(verdicts), set(verdicts.values())) == (places + 1, {"passed"})
+
+
+def test_adapters_are_swapped_and_base_answers_stay_the_bases(
+    folders: list[Path], emptied: None
+) -> None:
     base = check_and_test().servings.get().served_model.name
     plain = through_pool(base)
     assert (plain.model, plain.adapter_hash) == (base, "")
-    red, blue = [register_adapter(folder=folder, base=base) for folder in for_adapters.folders]
+    red, blue = [register_adapter(folder=folder, base=base) for folder in folders]
     serve_adapter(alias="helper", base=base, adapter_id=red.pk)
     first = through_pool("helper")
     assert (first.model, first.adapter_hash) == (str(red), red.content_hash)

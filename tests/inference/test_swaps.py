@@ -198,6 +198,24 @@ def test_while_there_is_room_the_old_one_stays_ready(
     assert len(ready.requests) == asked + 1  # the answer: neither a load nor a test
 
 
+@pytest.mark.parametrize(("seen", "swapped"), [(2, True), (60, False)])
+def test_what_was_seen_just_now_is_not_looked_at_again(
+    ready: FakeVllm, red: Adapter, blue: Adapter, seen: int, swapped: bool
+) -> None:
+    """So a swap under load takes no answer of a busy server; one that was not seen it asks."""
+    ready.max_loras = 5
+    serve(red)
+    serve(blue)
+    look()
+    Replica.objects.update(checked_at=timezone.now() - timedelta(seconds=seen))
+    ready.always = fake_vllm.error(503, "busy")
+    if swapped:
+        assert roll_back(alias="helper").current == red
+    else:
+        with pytest.raises(SwapRefused, match="busy"):
+            roll_back(alias="helper")
+
+
 def test_room_is_made_for_the_next_one(
     ready: FakeVllm, red: Adapter, blue: Adapter, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from annotate.models import Project, Stale
 from annotate.queries.current_model import alias_of
 from annotate.services import audit
 from annotate.services.stale import follow
-from inference.adapters import register_adapter, serve_adapter
+from inference.adapters import loaded_adapter, register_adapter, serve_adapter
 from inference.errors import InferenceError, SwapRefused
 from inference.locks import try_lock
 from inference.models import ModelAlias
@@ -206,9 +206,11 @@ def _swap(promotion: Promotion) -> int:
         serve_adapter(alias=alias, base=_base_of(promotion.project), adapter_id=None)
     else:
         trained = promotion.adapter
-        folder = adapter_store.local_folder(trained.content_hash)
-        adapter = register_adapter(folder=folder, base=trained.base)
-        serve_adapter(alias=alias, base=trained.base, adapter_id=adapter.pk)
+        adapter_id = loaded_adapter(content_hash=trained.content_hash, base=trained.base)
+        if adapter_id is None:
+            folder = adapter_store.local_folder(trained.content_hash)
+            adapter_id = register_adapter(folder=folder, base=trained.base).pk
+        serve_adapter(alias=alias, base=trained.base, adapter_id=adapter_id)
     model = meaning_of(alias)
     if model is None:
         raise SwapRefused("No inference server has named a model yet.")
