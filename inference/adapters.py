@@ -16,7 +16,7 @@ from inference import adapter_files
 from inference.adapter_files import RANKS, read_adapter, write_zero
 from inference.errors import InferenceError, NoReplica, SwapRefused
 from inference.examination import at_work
-from inference.loading import bring, folder_of, unload
+from inference.loading import are_proven, bring, folder_of, unload
 from inference.locks import lock_within
 from inference.models import Adapter, ModelAlias, Replica, ServedModel
 from inference.queries import bases_offered
@@ -136,9 +136,11 @@ def _check(alias: str, base: str, adapter: Adapter | None) -> None:
 
 def _load_everywhere(adapter: Adapter) -> None:
     """On every ready replica or on none."""
-    before = adapter.state
-    folder = folder_of(adapter)  # refused before anything is loaded
-    zero = _zero_of(adapter, folder)
+    before, ready = adapter.state, _ready(adapter)
+    zero = Adapter.objects.filter(base=adapter.base, zero=True).first()
+    if zero is None or not all(are_proven(replica, [zero, adapter]) for replica in ready):
+        folder = folder_of(adapter)  # refused before anything is loaded
+        zero = zero or _new_zero(adapter, folder)
     with transaction.atomic():
         for left in Adapter.objects.filter(state=Adapter.State.LOADING):  # by a killed process
             _retire(left)
@@ -146,7 +148,7 @@ def _load_everywhere(adapter: Adapter) -> None:
             Adapter.objects.filter(pk=adapter.pk).update(state=Adapter.State.LOADING)
     done: list[Replica] = []
     try:
-        for replica in _ready(adapter.base):
+        for replica in ready:
             with lock_within(at_work(replica.pk), REPLICA_WAIT_S) as held:
                 if not held:
                     raise SwapRefused(f"{replica.name} is being tested for long. Try again later.")
@@ -160,25 +162,22 @@ def _load_everywhere(adapter: Adapter) -> None:
         raise
 
 
-def _ready(base: str) -> list[Replica]:
+def _ready(adapter: Adapter) -> list[Replica]:
     ready = Replica.objects.filter(
         enabled=True,
         state=Replica.State.READY,
         servings__present=True,
-        servings__served_model__name=base,
+        servings__served_model__name=adapter.base,
     )
     if not ready:
-        raise NoReplica(base)
+        raise SwapRefused(f"{adapter} was not swapped in: {NoReplica(adapter.base).summary}")
     return list(ready.order_by("pk"))
 
 
-def _zero_of(adapter: Adapter, folder: Path) -> Adapter:
+def _new_zero(adapter: Adapter, folder: Path) -> Adapter:
     """The zero adapter of the base, made in the shapes of the first adapter that needs one."""
-    zero = Adapter.objects.filter(base=adapter.base, zero=True).first()
-    if zero is None:
-        files = write_zero(read_adapter(folder), Path(settings.INFERENCE_ADAPTER_FOLDER))
-        zero = _known(files, adapter.base, zero=True)
-    return zero
+    files = write_zero(read_adapter(folder), Path(settings.INFERENCE_ADAPTER_FOLDER))
+    return _known(files, adapter.base, zero=True)
 
 
 def _undo(adapter: Adapter, done: list[Replica]) -> None:

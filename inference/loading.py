@@ -35,7 +35,7 @@ def bring(replica: Replica, adapters: Sequence[Adapter]) -> None:
 
     Raises SwapRefused or InferenceError; the replica then serves what it served before.
     """
-    if _are_proven(replica, adapters):
+    if are_proven(replica, adapters):
         return
     sighting = look_again(replica)
     missing = [adapter for adapter in adapters if not _listed(adapter, sighting)]
@@ -60,7 +60,7 @@ def bring(replica: Replica, adapters: Sequence[Adapter]) -> None:
         raise
 
 
-def _are_proven(replica: Replica, adapters: Sequence[Adapter]) -> bool:
+def are_proven(replica: Replica, adapters: Sequence[Adapter]) -> bool:
     """Whether a check of just now saw them there, and each passed its test and answered lately.
 
     A replica that went away since then is the same to the reconciler as one that goes away after

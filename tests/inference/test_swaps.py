@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -299,8 +300,12 @@ def test_a_rollback_under_load_drops_no_request(
     thread.start()
     try:
         for _ in range(3):
-            roll_back(alias="helper")
+            meant = str(roll_back(alias="helper").current)
             now[0] = queries.ready_endpoints()
+            patience = time.monotonic() + 20
+            while not answers or answers[-1].model != meant:
+                assert time.monotonic() < patience
+                time.sleep(0.005)
     finally:
         done.set()
         thread.join()
