@@ -26,6 +26,7 @@ from training.models import (
     TrainingRun,
 )
 from training.services import loop
+from training.services.deciding import NO_PROMPTS
 
 
 @pytest.fixture
@@ -226,13 +227,13 @@ def test_without_rankings_it_says_what_to_do(turning: Turning) -> None:
     assert step.message.startswith("No ranking is chosen.")
 
 
-def test_without_fresh_prompts_the_next_round_waits_for_an_import(turning: Turning) -> None:
+def test_without_fresh_prompts_no_next_round_is_opened(turning: Turning) -> None:
     turning.policy()
     to(Stage.PROMOTE, turning)
     Prompt.objects.filter(tasks=None).delete()
     step = turning.swapped()
-    assert (step.state, step.stage, step.promoted) == (StepState.FAILED, Stage.ROUND, True)
-    assert "Import prompts, then retry." in step.message
+    assert (step.state, step.promoted, step.round) == (StepState.DONE, True, None)
+    assert step.message.endswith(NO_PROMPTS)
 
 
 def test_a_fault_of_ours_fails_the_step_instead_of_hanging(

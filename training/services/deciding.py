@@ -3,7 +3,7 @@
 As in `stages`, each says whether to wait, to go on or to fail.
 """
 
-from annotate.errors import Conflict, Invalid
+from annotate.errors import Conflict
 from annotate.models import Round
 from annotate.queries.prompts import PromptFilter, matching
 from annotate.services import rounds
@@ -16,6 +16,11 @@ from training.queries.promotions import unfinished
 from training.services import ab, promotions
 from training.services.timeline import note
 from training.services.turn import Turn, named, took
+
+NO_PROMPTS = (
+    "No next round was opened: every prompt was in a round before. Import prompts and start a "
+    "round, or let the policy take the same prompts again."
+)
 
 
 def gate(turn: Turn) -> Outcome:
@@ -123,18 +128,21 @@ def next_round(turn: Turn) -> Outcome:
     if wanted is None:
         return Over("The policy opens no next round.")
     if turn.step.round is None:
-        made = _open_round(turn, wanted)
+        prompts = _prompts(turn, wanted)
+        if not matching(turn.step.project_id, prompts).exists():
+            return Over(NO_PROMPTS)
+        made = _open_round(turn, wanted, prompts)
         turn.made(f"Round {made.number} is written by {named(turn.incumbent)}.", round=made)
         return Over(f"Round {made.number} is open.")
     return Over(f"Round {turn.step.round.number} is open.")
 
 
-def _open_round(turn: Turn, wanted: NextRound) -> Round:
+def _open_round(turn: Turn, wanted: NextRound, prompts: PromptFilter) -> Round:
     """Its source follows the project's model, also when that changes once more."""
     made = rounds.create_round(
         project_id=turn.step.project_id,
         actor_id=turn.actor_id,
-        prompts=_prompts(turn, wanted),
+        prompts=prompts,
         k=wanted.k,
         overlap=wanted.overlap,
         sources=[
@@ -154,10 +162,4 @@ def _prompts(turn: Turn, wanted: NextRound) -> PromptFilter:
     if wanted.prompts == "same":
         last = ordinary_rounds(turn.step.project_id).first()
         return PromptFilter(of_round=last.number if last else None, sample=wanted.sample)
-    fresh = PromptFilter(fresh=True, sample=wanted.sample)
-    if not matching(turn.step.project_id, fresh).exists():
-        raise Invalid(
-            "The next round was not opened: every prompt was in a round before. Import prompts, "
-            "then retry."
-        )
-    return fresh
+    return PromptFilter(fresh=True, sample=wanted.sample)
