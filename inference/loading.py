@@ -67,7 +67,7 @@ def are_proven(replica: Replica, adapters: Sequence[Adapter]) -> bool:
     the swap.
     """
     now = timezone.now()
-    seen = replica.misses == 0 and (replica.checked_at or now - SEEN_FOR) > now - SEEN_FOR
+    seen = replica.checked_at is not None and replica.checked_at > now - SEEN_FOR
     names = {str(adapter) for adapter in adapters}
     proven = replica.servings.filter(
         served_model__name__in=names,
@@ -75,7 +75,7 @@ def are_proven(replica: Replica, adapters: Sequence[Adapter]) -> bool:
         selftest=Serving.Selftest.PASSED,
         probed_at__gt=now - PROVEN_FOR,
     )
-    return seen and proven.count() == len(names)
+    return seen and replica.misses == 0 and proven.count() == len(names)
 
 
 def unload(replica: Replica, adapter: Adapter) -> None:

@@ -40,6 +40,7 @@ def test_ppo_needs_a_reward_model_and_shows_no_server(
         bytes=1,
     )
     page.reload()
+    expect(ppo).to_be_enabled()
     ppo.check(force=True)
     chosen = page.get_by_test_id("run-judge")
     expect(chosen).to_have_value(str(judge.number))

@@ -27,16 +27,7 @@ def turning(db: None, tmp_path: Path, settings: Any) -> Turning:
 
 
 def opened(turning: Turning, prompts: int = 12) -> LoopStep:
-    """The candidate is served and the round is written."""
-    cast.add_prompts(turning.project, 5 + prompts)
-    turning.evaluated()
-    step = turning.last
-    assert step.run is not None
-    turning.serve(step.run.adapter, "candidate")
-    step = turning.advanced()
-    assert step.ab_round is not None
-    cast.write_completions(step.ab_round)
-    return step
+    return turning.compared(5 + prompts)
 
 
 def judge(turning: Turning, count: int, *, better: bool = True, tie: bool = False) -> None:

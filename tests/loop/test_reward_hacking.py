@@ -128,14 +128,7 @@ def test_a_run_that_learned_from_rankings_is_not_suspected(turning: Turning) -> 
 
 def ab_round(turning: Turning) -> LoopStep:
     evaluating(turning, humans={"rankings": 10, "min_win_rate": 0.5})
-    cast.add_prompts(turning.project, 15)
-    step = turning.evaluated()
-    assert step.run is not None
-    turning.serve(step.run.adapter, "candidate")
-    step = turning.advanced()
-    assert step.ab_round is not None
-    cast.write_completions(step.ab_round)
-    return step
+    return turning.compared(15)
 
 
 @pytest.mark.parametrize(("better", "alarms"), [(False, 1), (True, 0)])

@@ -92,7 +92,7 @@ def project(db: None) -> Project:
 
 @pytest.fixture(autouse=True)
 def no_adapters(vllm: Child) -> None:
-    """Those of the test before would answer for the base, as vLLM does on a CPU."""
+    """Those of the test before are strangers to this test's database, and take places."""
     key = {"Authorization": f"Bearer {settings.INFERENCE_API_KEY}"}
     with httpx.Client(base_url=settings.INFERENCE_URLS[0], headers=key, trust_env=False) as http:
         for model in http.get("/v1/models").json()["data"]:

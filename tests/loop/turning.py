@@ -157,6 +157,17 @@ class Turning:
         )
         return self.advanced()
 
+    def compared(self, prompts: int) -> LoopStep:
+        """The A/B round is open, of prompts that were added for it; both sides have answered."""
+        cast.add_prompts(self.project, prompts)
+        step = self.evaluated()
+        assert step.run is not None
+        self.serve(step.run.adapter, "candidate")
+        step = self.advanced()
+        assert step.ab_round is not None
+        cast.write_completions(step.ab_round)
+        return step
+
     def swapped(self) -> LoopStep:
         promotion = self.last.promotion
         assert promotion is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -183,21 +184,29 @@ def test_a_rollback_under_load_drops_no_request(
             for _ in range(8):
                 group.create_task(client(pool))
 
-    thread = threading.Thread(target=asyncio.run, args=(load(),))
-    thread.start()
-    try:
-        for promotion in ("back", "again"):
-            if promotion == "back":
-                performed(promotions.roll_back(project_id=tone.pk, actor_id=ada.pk))
-            else:
-                performed(ask(blue, tone))
-            now[0] = queries.ready_endpoints()
-        performed(promotions.roll_back(project_id=tone.pk, actor_id=ada.pk))
-        now[0] = queries.ready_endpoints()
-    finally:
-        done.set()
-        thread.join()
-        connections.close_all()
+    def answered_by(adapter: TrainedAdapter) -> None:
+        """Wait until the load has got an answer from it."""
+        now[0], before = queries.ready_endpoints(), len(answers)
+        patience = time.monotonic() + 60
+        while served(adapter) not in {answer.model for answer in answers[before:]}:
+            assert not loading.done()
+            assert time.monotonic() < patience
+            time.sleep(0.01)
+
+    with ThreadPoolExecutor(1) as thread:
+        loading = thread.submit(asyncio.run, load())
+        try:
+            answered_by(blue)
+            for adapter in (red, blue, red):
+                if adapter is red:
+                    performed(promotions.roll_back(project_id=tone.pk, actor_id=ada.pk))
+                else:
+                    performed(ask(blue, tone))
+                answered_by(adapter)
+        finally:
+            done.set()
+    loading.result()
+    connections.close_all()
     assert {answer.model for answer in answers} == {served(red), served(blue)}
     assert all(answer.text.startswith(answer.model) for answer in answers)
     assert answering() == served(red)

@@ -1,6 +1,7 @@
 """What the engine writes into a run's folder, as the database has it: every two seconds."""
 
 import logging
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from training.services.rollouts import Rollouts
 log = logging.getLogger(__name__)
 ROWS_AT_A_TIME = 5000
 LONGEST_PHASE = 100
+Mark = tuple[int, int, int] | None
 
 
 class Sync:
@@ -29,7 +31,7 @@ class Sync:
         self._lines = MetricLines(folder.metrics, values)
         self._rollouts = Rollouts(run, folder.rollouts)
         self._best_step = max((_step(line) for line in values), default=0)
-        self._written: dict[Path, float] = {}
+        self._read: dict[Path, Mark] = {}
         self._stop = False
 
     def once(self) -> bool:
@@ -47,8 +49,11 @@ class Sync:
 
     def _part(self) -> bool:
         """Whether there is more to read."""
+        # Before they are read: what is written in between is read the next time.
+        marks = {place: _mark(place) for place in (self._folder.log, self._folder.manifest)}
         change, answers = self._lines.look(), self._rollouts.look()
-        values = {**self._progress(), **self._log(), **self._manifest()}
+        new = {place for place, mark in marks.items() if mark != self._read.get(place)}
+        values = {**self._progress(), **self._log(new), **self._manifest(new)}
         if change and self._goes_further(change):
             values["losses"] = 0
         with transaction.atomic():
@@ -57,7 +62,7 @@ class Sync:
                 self._write(change)
             if answers:
                 self._rollouts.write(answers)
-        self._remember()
+        self._read = marks
         if change:
             self._lines.taken(change)
         if answers:
@@ -72,21 +77,12 @@ class Sync:
         whole = None if steps is None else max(int(steps), step)
         return {"phase": str(beat["phase"])[:LONGEST_PHASE], "step": step, "steps": whole}
 
-    def _log(self) -> dict[str, Any]:
+    def _log(self, new: Set[Path]) -> dict[str, Any]:
         bound(self._folder.log)
-        return {"log": tail(self._folder.log)} if self._is_new(self._folder.log) else {}
+        return {"log": tail(self._folder.log)} if self._folder.log in new else {}
 
-    def _manifest(self) -> dict[str, Any]:
-        if not self._is_new(self._folder.manifest):
-            return {}
-        return made_of(self._run, self._folder)
-
-    def _is_new(self, place: Path) -> bool:
-        return _changed_at(place) != self._written.get(place)
-
-    def _remember(self) -> None:
-        for place in (self._folder.log, self._folder.manifest):
-            self._written[place] = _changed_at(place)
+    def _manifest(self, new: Set[Path]) -> dict[str, Any]:
+        return made_of(self._run, self._folder) if self._folder.manifest in new else {}
 
     def _goes_further(self, change: Change) -> bool:
         """Whether a step was made that no start before has made."""
@@ -125,8 +121,10 @@ def _step(line: dict[str, Any]) -> int:
     return step if isinstance(step, int) else 0
 
 
-def _changed_at(place: Path) -> float:
+def _mark(place: Path) -> Mark:
+    """Another one after every change: files may change twice within a tick of the clock."""
     try:
-        return place.stat().st_mtime
+        found = place.stat()
     except FileNotFoundError:
-        return 0.0
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -19,6 +19,10 @@ export const server = {
     if (!reached) return "unreachable";
     return health?.inference.state ?? "ready";
   },
+  /** Whether it answered when it was asked last. */
+  get reached(): boolean {
+    return online && reached;
+  },
   async check() {
     clearTimeout(timer);
     try {

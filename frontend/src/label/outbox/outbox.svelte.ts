@@ -1,6 +1,7 @@
 import { flagClaim, reviseRanking, skipClaim, submitRanking } from "$lib/api/labeling";
 import { messageOf } from "$lib/api/error";
 import type { RankingReceipt } from "$lib/api/types";
+import { server } from "$lib/server-state.svelte";
 import { session } from "$lib/session.svelte";
 import { toasts } from "$lib/toasts.svelte";
 import { uuid } from "$lib/uuid";
@@ -95,6 +96,7 @@ async function work(): Promise<void> {
   try {
     const outcome = await drain(user, surroundings(await opened));
     problem = outcome.done ? "" : messageOf(outcome.why);
+    if (!outcome.done && outcome.why.unreachable) void server.check(); // to say so, and to notice its return
     if (!outcome.done && !outcome.why.signedOut) timer = setTimeout(() => outbox.sendNow(), outcome.waitMs);
   } catch (thrown) {
     // Only the browser's own storage can fail here; the server's refusals are kept with the item.
