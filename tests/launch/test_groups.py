@@ -1,4 +1,4 @@
-"""`make test`: a test that failed beside others has a second chance, alone; a broken run has none."""
+"""`make test`: a test that failed beside others has a second chance; a broken run has none."""
 
 from pathlib import Path
 
