@@ -43,14 +43,13 @@ SETTINGS = PPO(
 LN2 = math.log(2)
 
 
-def learned(tempered: bool = True, **changes: Any) -> Learned:
+def learned(found: Measured = FOUND, **changes: Any) -> Learned:
     return learn_from(
         [ASKED],
-        FOUND,
+        found,
         SETTINGS.model_copy(update=changes),
         coefficient=0.1,
         scale=Scale(mean=1.0, deviation=2.0),
-        tempered=tempered,
         processes=alone,
     )
 
@@ -81,11 +80,15 @@ def test_rloo_compares_whole_answers() -> None:
 
 
 def test_other_temperatures_are_compared_and_not_corrected() -> None:
-    """What the sampler says at temperature 1 is no probability of what was sampled at another."""
-    found = learned(tempered=False)
+    """What the sampler says at temperature 1 is no probability of what was sampled at another.
+
+    Which of the two it says, is seen by which of the trainer's own is nearer.
+    """
+    assert learned().tempered
+    found = learned(replace(FOUND, plain=tensor([QUARTER, HALF, HALF + 0.1])))
+    assert not found.tempered
     assert torch.equal(found.experiences[0].importance, torch.ones(3))
-    # Against the trainer's own at temperature 1: 0, 0 and ln 2
-    assert found.means["mismatch_kl"] == pytest.approx((LN2, 3.0))
+    assert found.means["mismatch_kl"] == pytest.approx((-0.1, 3.0), abs=1e-6)
 
 
 def test_whitened_advantages_have_mean_zero() -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,22 @@ def test_its_log_probabilities_are_those_of_the_model() -> None:
             found = head_logprobs(hidden[predictors], weight, packed.targets, scale=1 / 0.8)
         said = torch.tensor([one for answer in answers for one in answer.logprobs])
         torch.testing.assert_close(said, found, rtol=1e-4, atol=1e-4)
+
+
+def test_a_prompt_is_encoded_once_for_all_of_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same answers as when each row has its own, of prompts of unequal lengths."""
+    shared, alone = local(samples=4), local(samples=4)
+    rows: list[tuple[int, ...]] = []
+    shared._model.base_model.register_forward_pre_hook(
+        lambda _, __, given: rows.append(tuple(given["input_ids"].shape)), with_kwargs=True
+    )
+    monkeypatch.setattr(alone, "_encoded", lambda *_: None)
+    found = shared.sample(PROMPTS, 5)
+    assert found == [
+        tuple(replace(one, logprobs=pytest.approx(one.logprobs, abs=1e-5)) for one in of)
+        for of in alone.sample(PROMPTS, 5)
+    ]
+    assert rows[:2] == [(3, max(map(len, PROMPTS)) - 1), (12, 1)]
 
 
 def test_an_answer_ends_with_its_end_or_is_cut() -> None:
@@ -199,7 +216,6 @@ def test_answers_come_with_tokens_and_log_probabilities(fake: Fake, tmp_path: Pa
     assert "seed" not in body, "it ends vLLM's engine on a CPU"
     assert (body["temperature"], body["n"], body["stop_token_ids"]) == (0.8, 3, [END])
     assert (body["top_p"], body["top_k"], body["repetition_penalty"]) == (1.0, 0, 1.0)
-    assert not sampler.tempered
 
 
 def test_a_new_version_is_loaded_before_the_old_one_goes(fake: Fake, tmp_path: Path) -> None:
@@ -312,7 +328,7 @@ def test_a_run_that_is_stopped_does_not_wait_for_its_answers(fake: Fake, tmp_pat
 
 def test_transformers_samples_when_it_is_asked_and_not_before() -> None:
     class Counting:
-        overlaps, tempered = False, True
+        overlaps = False
         sampled = 0
 
         def publish(self) -> None:

@@ -16,7 +16,7 @@ from training.engine.attention import BLOCKS
 from training.engine.errors import SpecError
 from training.engine.groups import Group
 from training.engine.packing import Pack, pack
-from training.engine.scorers import Layout, LogProbs, Scorer
+from training.engine.scorers import Layout, LogProbs, Scorer, inner_model
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def choose_layout(model: Any, wanted: str, longest: int) -> Layout:
     """
     if wanted == "unpacked":
         return "unpacked"
-    inner = _inner(model)
+    inner = inner_model(model)
     usual = inner.config._attn_implementation
     why = _obstacle(model, longest)
     if why is None:
@@ -51,7 +51,7 @@ def choose_layout(model: Any, wanted: str, longest: int) -> Layout:
 
 
 def _obstacle(model: Any, longest: int) -> str | None:
-    inner = _inner(model)
+    inner = inner_model(model)
     window = getattr(inner.config.get_text_config(), "sliding_window", None)
     if window is not None and longest > window:
         return f"its attention window of {window} tokens is shorter than the data ({longest})"
@@ -117,7 +117,3 @@ def _probe(vocabulary: int) -> Pack:
             Group("probe b", tokens(5), (tokens(3), tokens(8))),
         ]
     )
-
-
-def _inner(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "peft_config") else model

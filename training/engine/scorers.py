@@ -57,6 +57,11 @@ def rows(packed: Pack) -> Rows:
     )
 
 
+def inner_model(model: Any) -> Any:
+    """The transformers model inside of PEFT's, or the model itself."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
 class Scorer(nn.Module):
     """A model below its language-model head, over packs.
 
@@ -70,9 +75,7 @@ class Scorer(nn.Module):
 
     @property
     def inner(self) -> Any:
-        """The transformers model inside of PEFT's."""
-        model: Any = self.model
-        return model.get_base_model() if hasattr(model, "peft_config") else model
+        return inner_model(self.model)
 
     @property
     def _no_split_modules(self) -> Any:

@@ -94,13 +94,15 @@ def measure(
 class Learned:
     """experiences: by prompt. scores: (C,) scaled rewards with penalties. kl: (C,) nats.
 
-    means: sum and count of each metric, of this process.
+    means: sum and count of each metric, of this process. tempered: whether the sampler tells
+    log-probabilities at the temperature of sampling, so that importance could be counted.
     """
 
     experiences: list[Experience]
     scores: Tensor
     kl: Tensor
     means: Means
+    tempered: bool
 
 
 def learn_from(
@@ -110,13 +112,11 @@ def learn_from(
     *,
     coefficient: float,
     scale: Scale,
-    tempered: bool,
     processes: Sum,
 ) -> Learned:
     """Rewards, advantages and importance of what was measured.
 
-    coefficient: of the divergence, now. tempered: whether the sampler's log-probabilities are those
-    at the temperature of sampling. processes: adds up a tensor over them; all have to call.
+    coefficient: of the divergence, now. processes: adds up a tensor over them; all have to call.
     """
     finished = torch.tensor([answer.finished for one in asked for answer in one.answers])
     scores = with_missing_ends(
@@ -140,9 +140,13 @@ def learn_from(
     }
     if settings.baseline == "critic":
         means |= {"value": _mean(found.values), "explained_variance": (float(explained), 1.0)}
-    importance, mismatch = _importance(asked, found, settings.importance_cap, tempered=tempered)
+    sampled = torch.tensor(
+        [logprob for one in asked for answer in one.answers for logprob in answer.logprobs]
+    )
+    tempered = _tempered(found, sampled, processes)
+    importance, mismatch = _importance(found, sampled, settings.importance_cap, tempered=tempered)
     columns = (found.old, advantages, found.values, returns, importance)
-    return Learned(_by_prompt(asked, columns), scores, kl, means | mismatch)
+    return Learned(_by_prompt(asked, columns), scores, kl, means | mismatch, tempered)
 
 
 def _compared(found: Measured, rewards: Tensor, settings: PPO) -> tuple[Tensor, Tensor]:
@@ -153,16 +157,24 @@ def _compared(found: Measured, rewards: Tensor, settings: PPO) -> tuple[Tensor, 
     return compared.repeat_interleave(found.counts), found.values
 
 
+def _tempered(found: Measured, sampled: Tensor, processes: Sum) -> bool:
+    """Whether the sampler's (N,) log-probabilities are those at the temperature of sampling.
+
+    vLLM tells them before the temperature or after it, as it was started, and does not say which:
+    they are nearer to the trainer's own of that kind, by far, even when they are a step old.
+    """
+    apart = torch.stack([(mine - sampled).abs().sum() for mine in (found.old, found.plain)])
+    after, before = processes(apart.double()).tolist()
+    return bool(after <= before)
+
+
 def _importance(
-    asked: Sequence[Answered], found: Measured, cap: float, *, tempered: bool
+    found: Measured, sampled: Tensor, cap: float, *, tempered: bool
 ) -> tuple[Tensor, Means]:
     """How much each token counts, (N,), and how far sampler and trainer are apart.
 
     What the sampler says at another temperature than it sampled with is only compared.
     """
-    sampled = torch.tensor(
-        [logprob for one in asked for answer in one.answers for logprob in answer.logprobs]
-    )
     mine = found.old if tempered else found.plain
     counted = losses.importance(mine, sampled, cap) if tempered else torch.ones_like(mine)
     return counted, {

@@ -29,6 +29,11 @@ from training.engine.spec import RunSpec
 from training.engine.spec.ppo import PPO
 from training.engine.stopping import Stop, agreed
 
+UNCOUNTED = (
+    "Answers that are a step old count as if they were new, because the server tells "
+    "log-probabilities before the temperature: start vLLM with --logprobs-mode processed_logprobs, "
+    "or set ppo.overlap to false."
+)
 Decode = Callable[[Answer], str]
 
 
@@ -156,12 +161,13 @@ def _step(work: Work, state: State, sampled: Sampled) -> dict[str, float]:
         work.settings,
         coefficient=state.penalty.coefficient,
         scale=state.scale,
-        tempered=work.sampler.tempered,
         processes=processes,
     )
     metrics = reduced(learned.means, processes)
     if sampled.age == 0:
         refuse_strangers(metrics["mismatch_kl"])
+    elif not learned.tempered:
+        work.ears.warn(UNCOUNTED)
     measured = time.monotonic()
     rate = state.schedule.get_last_lr()[0]
     metrics |= update(work.updating, learned.experiences, state.step)

@@ -11,7 +11,7 @@ from training.engine.groups import Tokens
 class Answer:
     """tokens: with the one that ended it, if one did. finished: whether one did; else it was cut.
 
-    logprobs: of each token, as whoever sampled it says (`Sampler.tempered`).
+    logprobs: of each token, as whoever sampled it says: at the temperature of sampling, or at 1.
     """
 
     tokens: Tokens
@@ -39,10 +39,6 @@ class Sampler(Protocol):
     @property
     def overlaps(self) -> bool:
         """Whether it goes on sampling from what was published while the actor is trained."""
-
-    @property
-    def tempered(self) -> bool:
-        """Whether the log-probabilities it tells are those at the temperature of sampling."""
 
     def publish(self) -> None:
         """Answer as the actor is now, from the next `sample` on. All processes have to call."""

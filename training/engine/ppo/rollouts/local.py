@@ -5,17 +5,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import Cache, DynamicCache, LogitsProcessor, LogitsProcessorList
 
 from training.engine.groups import Tokens
 from training.engine.ppo.rollouts.answers import Answer, Sampling
+from training.engine.scorers import inner_model
 
 
 class Local:
     """model: of PEFT, the actor's adapter active. tokens: of prompts and answers at a time."""
 
     overlaps = False
-    tempered = True
 
     def __init__(self, model: Any, sampling: Sampling, tokens: int) -> None:
         self._model = model
@@ -67,12 +67,14 @@ class Local:
         sampling = self._sampling
         device = next(self._model.parameters()).device
         width = max(map(len, prompts))
-        ids = [[sampling.pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        padded = [[sampling.pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+        seen = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        ids, mask = torch.tensor(padded, device=device), torch.tensor(seen, device=device)
         draws = _Draws(sampling.temperature, seeds, device)
         made = self._model.generate(
-            input_ids=torch.tensor(ids, device=device),
-            attention_mask=torch.tensor(mask, device=device),
+            input_ids=ids,
+            attention_mask=mask,
+            past_key_values=self._encoded(prompts, ids, mask),
             max_new_tokens=sampling.max_new_tokens,
             eos_token_id=list(sampling.ends),
             pad_token_id=sampling.pad,
@@ -86,6 +88,38 @@ class Local:
             _answer(tokens, said, sampling.ends)
             for tokens, said in zip(made[:, width:].tolist(), logprobs.tolist(), strict=True)
         ]
+
+    def _encoded(self, prompts: Sequence[Tokens], ids: Tensor, mask: Tensor) -> Cache | None:
+        """All of the prompts but their last tokens, each prompt once, for the row of every answer.
+
+        None where nothing is gained, and where a model keeps something else than keys and values.
+        """
+        rows, owners = _distinct(prompts)
+        if len(rows) == len(prompts) or ids.shape[1] == 1:
+            return None
+        ids, mask = ids[rows, :-1], mask[rows, :-1]
+        made = inner_model(self._model).base_model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+            use_cache=True,
+        )
+        cache = made.get("past_key_values")
+        if not isinstance(cache, DynamicCache):
+            return None
+        cache.batch_select_indices(torch.tensor(owners, device=ids.device))
+        return cache
+
+
+def _distinct(prompts: Sequence[Tokens]) -> tuple[list[int], list[int]]:
+    """The rows at which another prompt begins, and of each row which of these it repeats."""
+    rows: list[int] = []
+    owners: list[int] = []
+    for number, prompt in enumerate(prompts):
+        if not rows or prompt != prompts[rows[-1]]:
+            rows.append(number)
+        owners.append(len(rows) - 1)
+    return rows, owners
 
 
 class _Draws(LogitsProcessor):

@@ -8,7 +8,9 @@ on a CPU, vLLM answers requests to the bare base with an adapter's weights when 
 
 No seed is sent: on a CPU it ends the engine. The server needs `--enable-lora`, a rank and two slots
 (`--max-lora-rank`, `--max-loras`), VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, and the run folder on its
-file system. Its key, if it has one, is read from the environment variable VLLM_API_KEY.
+file system; at a temperature other than 1 `--logprobs-mode processed_logprobs`, without which
+answers that are a step old are not corrected for it. Its key, if it has one, is read from the
+environment variable VLLM_API_KEY.
 """
 
 import asyncio
@@ -68,8 +70,6 @@ class Served:
         self._folder = folder
         self._write = write
         self._shared = shared
-        # vLLM tells log-probabilities before the temperature, unless it is started otherwise.
-        self.tempered = sampling.temperature == 1
         key = os.environ.get("VLLM_API_KEY", "")
         deadline = ANSWER_S + ANSWER_PER_TOKEN_S * sampling.max_new_tokens
         self._options: dict[str, Any] = {
