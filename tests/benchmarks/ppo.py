@@ -40,7 +40,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=4, help="answers to each prompt")
     parser.add_argument("--max-new-tokens", type=int, default=32)
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "nf4"])
-    parser.add_argument("--lr", type=float, default=2e-4)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--epochs", type=int, default=4, help="over a step's answers; as in TRL")
+    parser.add_argument("--minibatches", type=int, default=1, help="of an epoch; as in TRL")
     parser.add_argument("--no-peer", action="store_true", help="leave TRL out")
     parser.add_argument("--keep", type=Path, help="folder for the runs; default: a temporary one")
     options = parser.parse_args()
@@ -77,8 +79,8 @@ def task_of(model: Path, options: Any) -> dict[str, Any]:
         "precision": options.precision,
         "dtype": "float32" if options.precision == "fp32" else "bfloat16",
         "lr": options.lr,
-        "epochs": 2,
-        "minibatches": 4,
+        "epochs": options.epochs,
+        "minibatches": options.minibatches,
         "kl_coef": 0.05,
         "temperature": 1.0,
     }

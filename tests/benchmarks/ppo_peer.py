@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from ppo_reward import share  # type: ignore[import-not-found]
+from ppo_reward import score  # type: ignore[import-not-found]
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -42,7 +42,7 @@ def main(task: dict[str, Any]) -> None:
         if not isinstance(model, Program):
             return theirs(model, texts, pad, context)
         answers = tokenizer.batch_decode(texts[:, context:], skip_special_tokens=True)
-        return None, torch.tensor([share(one) for one in answers]), None
+        return None, torch.tensor([score(one) for one in answers]), None
 
     trl_ppo.get_reward = get_reward
     with PeakMemory() as memory:
