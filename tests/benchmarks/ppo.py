@@ -28,17 +28,17 @@ ROOT = HERE.parents[1]
 PEER = "trl==1.12.0"
 REWARD = "ppo_reward:words_with_e"
 LAST = 0.2  # share of the steps that are called the end
-PROMPT_TOKENS = 64
+PROMPT_TOKENS = 32
 KL_BOUND = 20.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="model folder; default: the bundled one")
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--prompts-per-step", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--prompts-per-step", type=int, default=16)
     parser.add_argument("--samples", type=int, default=4, help="answers to each prompt")
-    parser.add_argument("--max-new-tokens", type=int, default=32)
+    parser.add_argument("--max-new-tokens", type=int, default=16)
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "nf4"])
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--epochs", type=int, default=4, help="over a step's answers; as in TRL")

@@ -1,6 +1,8 @@
 """SFT by TRL: what it learns from, that it goes on exactly, and what it leaves behind."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,23 @@ def test_the_loss_falls_on_a_set_that_can_be_memorised(
     assert told.column("accuracy")[-1] > 0.95
     assert {"lr", "grad_norm", "tokens", "epoch", "steps", "accuracy"} <= told.lines[0].keys()
     assert told.column("tokens") == sorted(told.column("tokens"))
+
+
+def test_it_takes_the_memory_that_was_estimated(tmp_path: Path) -> None:
+    """Of many tokens at a time and a large vocabulary, whose logits are most of it."""
+    sizes = {"hidden_size": 256, "intermediate_size": 768, "vocab_size": 32_000}
+    model = save_tiny("llama", tmp_path / "model", num_hidden_layers=4, **sizes)
+    rows = [{"prompt": "Say something.", "completion": f"{n} " + "a" * 200} for n in range(8)]
+    data = {"demonstrations": [write_lines(tmp_path / "rows.jsonl", rows)]}
+    training = {"groups_per_step": 8, "tokens_per_pack": 4096}
+    spec = make_spec("sft", model, data, training=training)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "spec.json").write_text(spec.model_dump_json())
+    # In a process of its own: here, what earlier tests leave is freed at any moment.
+    command = [sys.executable, "-m", "training.engine", str(tmp_path / "run")]
+    subprocess.run(command, check=True, capture_output=True)
+    memory = json.loads((tmp_path / "run" / "run.json").read_text())["memory"]
+    assert memory["peak"]["allocated"] < 1.25 * memory["estimate"]["training"]
 
 
 def test_the_prompt_has_no_labels() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from transformers import PrinterCallback
+from trl.kernels import chunked_logprob
 
 from training.engine.adapters import POLICY, REFERENCE, attach_lora, serving_warning
 from training.engine.base import LoadedBase, load_base
@@ -28,6 +29,9 @@ from training.engine.scorers import LogProbs
 from training.engine.spec import RunSpec
 from training.engine.stopping import to_measure
 
+# Tokens whose logits TRL's head has at a time on a CPU: its copies of them then take no more than
+# the chunk of the estimate.
+TILE = 256
 # TRL's name for the adapter that the policy is held to.
 TRL_REFERENCE = "ref"
 
@@ -64,6 +68,16 @@ class Policy:
         )
 
 
+def bound_tiles(device: torch.device) -> None:
+    """Let TRL's language-model head take few tokens at a time where it has no Triton.
+
+    It takes 4,096 with 32,768 entries of the vocabulary, and eight copies of their logits there:
+    more than everything else of a small model together.
+    """
+    if device.type == "cpu":
+        chunked_logprob.TOKEN_CHUNK_SIZE = TILE
+
+
 def open_policy(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> Policy:
     """Load base and adapter. Raises SpecError in words, OutOfMemory."""
     torch.manual_seed(spec.training.seed)
@@ -72,6 +86,7 @@ def open_policy(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: Stop
     reporter.phase("loading the base model")
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
     base = load_base(spec.base, sharded=sharded)
+    bound_tiles(base.device)
     model = attach_lora(base, spec.lora, spec.parent, seed=spec.training.seed)
     fuse(model)
     return Policy(spec, folder, reporter, stop, base, model)
