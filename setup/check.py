@@ -62,14 +62,9 @@ class Group:
             return 0
 
 
-# They need no pages, and begin before these are built. They compute: on two cores, the others'
+# They need no server, and begin before the pages are built. They compute: on two cores, the others'
 # servers and browsers come first.
-ENGINE = Group(
-    "engine",
-    ("tests/training", "tests/loop/evaluations", "tests/exchange", "tests/ranking"),
-    {"OMP_NUM_THREADS": "1"},
-    niceness=10,
-)
+ENGINE = Group("engine", ("tests/training",), {"OMP_NUM_THREADS": "1"}, niceness=10)
 PAGES = Group(
     "pages",
     # About half of the others' time; those that are left wait for vLLM most of theirs.
