@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 _WORD = re.compile(r"[^\W\d_]+")
-
-
 USUAL = 0.45  # the share of the model's own answers, so that critics, which start at 0, are right
 
 

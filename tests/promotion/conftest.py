@@ -10,12 +10,11 @@ from django.db import connections
 
 from annotate.models import Project, Role, User
 from annotate.services.projects import create_project
-from inference import queries, reconcile, selftest
-from inference.examination import selftest_replica
-from inference.replicas import check_replicas
+from inference import queries, selftest
 from tests import cast
 from tests.inference.adapter_folders import write_adapter
 from tests.inference.fake_vllm import FakeVllm
+from tests.inference.swaps.acting import look
 from tests.promotion.adapters import trained_adapter
 from training.models import TrainedAdapter
 
@@ -49,15 +48,6 @@ def ready(db: None, vllm: FakeVllm, settings: Settings) -> FakeVllm:
     settings.INFERENCE_API_KEY = ""
     look()
     return vllm
-
-
-def look() -> None:
-    """What the regular check of the replicas does, to the end."""
-    for replica_id in check_replicas():
-        selftest_replica(replica_id)
-    for replica_id in reconcile.replicas_to_mend():
-        reconcile.mend_replica(replica_id)
-    reconcile.tidy()
 
 
 def answering(name: str = "tone/current") -> str:

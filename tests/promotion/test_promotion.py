@@ -11,8 +11,9 @@ from inference.adapters import serve_adapter
 from inference.models import Adapter, ModelAlias, Replica
 from tests.inference import fake_vllm
 from tests.inference.fake_vllm import FakeVllm
+from tests.inference.swaps.acting import look
 from tests.inference.test_replicas import held_elsewhere
-from tests.promotion.conftest import Train, answering, look
+from tests.promotion.conftest import Train, answering
 from training.models import Evaluation, Promotion, Snapshot, TrainedAdapter
 from training.queries import promotions as reads
 from training.services import promotions

@@ -18,7 +18,8 @@ from inference.models import Adapter, Replica
 from inference.routing import Pool
 from tests.inference import fake_vllm
 from tests.inference.fake_vllm import FakeVllm
-from tests.promotion.conftest import answering, elsewhere, look
+from tests.inference.swaps.acting import look
+from tests.promotion.conftest import answering, elsewhere
 from training.models import Promotion, TrainedAdapter
 from training.queries import promotions as reads
 from training.services import promotions

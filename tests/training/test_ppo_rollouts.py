@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.training.packs import tokens
-from tests.training.tiny import tiny_model
+from tests.training.tiny import CAUSAL_KINDS, tiny_model
 from training.engine.errors import Passing, SpecError, Stopped
 from training.engine.groups import Group, Tokens
 from training.engine.head import head_logprobs
@@ -32,9 +32,9 @@ class Stop:
 # --- transformers ----------------------------------------------------------------------------
 
 
-def local(budget: int = 10_000, **changes: Any) -> Local:
+def local(budget: int = 10_000, kind: str = "llama", **changes: Any) -> Local:
     settings = {**{name: getattr(SAMPLING, name) for name in SAMPLING.__slots__}, **changes}
-    model = tiny_model("llama")
+    model = tiny_model(kind)
     with torch.no_grad():
         model.lm_head.weight[END] = model.lm_head.weight.mean(0) * 3
     return Local(model, Sampling(**settings), budget)
@@ -58,12 +58,15 @@ def test_its_log_probabilities_are_those_of_the_model() -> None:
         torch.testing.assert_close(said, found, rtol=1e-4, atol=1e-4)
 
 
-def test_a_prompt_is_encoded_once_for_all_of_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", CAUSAL_KINDS)
+def test_a_prompt_is_encoded_once_for_all_of_its_answers(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same answers as when each row has its own, of prompts of unequal lengths."""
-    shared, alone = local(samples=4), local(samples=4)
+    shared, alone = local(kind=kind, samples=4), local(kind=kind, samples=4)
     rows: list[tuple[int, ...]] = []
-    shared._model.base_model.register_forward_pre_hook(
-        lambda _, __, given: rows.append(tuple(given["input_ids"].shape)), with_kwargs=True
+    shared._model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, given: rows.append(tuple(given[0].shape))
     )
     monkeypatch.setattr(alone, "_encoded", lambda *_: None)
     found, expected = shared.sample(PROMPTS, 5), alone.sample(PROMPTS, 5)

@@ -8,11 +8,10 @@ import pytest
 
 from annotate.models import Project, Prompt, User
 from annotate.services.projects import create_project
-from inference import reconcile, selftest
-from inference.examination import selftest_replica
-from inference.replicas import check_replicas
+from inference import selftest
 from tests import cast
 from tests.inference.fake_vllm import FakeVllm
+from tests.inference.swaps.acting import look
 from tests.loop.trained import make_adapter
 from training.evaluation.settings import EvaluationSettings
 from training.models import Evaluation, TrainedAdapter
@@ -86,12 +85,3 @@ def evaluate(tone: Project, ada: User, held_out: list[Prompt], make: Make) -> Ev
         )
 
     return evaluated
-
-
-def look() -> None:
-    """What the regular check of the replicas does, to the end."""
-    for replica_id in check_replicas():
-        selftest_replica(replica_id)
-    for replica_id in reconcile.replicas_to_mend():
-        reconcile.mend_replica(replica_id)
-    reconcile.tidy()

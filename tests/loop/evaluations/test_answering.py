@@ -10,7 +10,8 @@ from annotate.services import generation
 from inference.models import Adapter, ModelAlias
 from tests.inference import fake_vllm
 from tests.inference.fake_vllm import Behaviour, FakeVllm
-from tests.loop.evaluations.conftest import Evaluate, Make, look
+from tests.inference.swaps.acting import look
+from tests.loop.evaluations.conftest import Evaluate, Make
 from training import tasks
 from training.evaluation.settings import EvaluationSettings
 from training.models import Evaluation, EvaluationAnswer, EvaluationState, LoopStep, Side

@@ -1,6 +1,7 @@
 """Answers by transformers' `generate` from the actor itself: no server, nothing to keep in step."""
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -98,13 +99,11 @@ class Local:
         if len(rows) == len(prompts) or ids.shape[1] == 1:
             return None
         ids, mask = ids[rows, :-1], mask[rows, :-1]
-        made = inner_model(self._model).base_model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-            use_cache=True,
-        )
-        cache = made.get("past_key_values")
+        base = inner_model(self._model).base_model
+        given = {"input_ids": ids, "attention_mask": mask, "use_cache": True}
+        if "position_ids" in signature(base.forward).parameters:  # not where positions are biases
+            given["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
+        cache = base(**given).get("past_key_values")
         if not isinstance(cache, DynamicCache):
             return None
         cache.batch_select_indices(torch.tensor(owners, device=ids.device))
