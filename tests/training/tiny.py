@@ -9,6 +9,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     BertConfig,
     BertModel,
+    BloomConfig,
+    BloomForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
     GPT2Config,
@@ -24,7 +26,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-KINDS = ("llama", "gpt2", "mistral", "phi", "qwen2", "gemma2", "bert")
+KINDS = ("llama", "gpt2", "mistral", "phi", "qwen2", "gemma2", "bloom", "bert")
 CAUSAL_KINDS = KINDS[:-1]
 PAD, START, END, CLS, SEP = "<|endoftext|>", "<|im_start|>", "<|im_end|>", "[CLS]", "[SEP]"
 SPECIAL = (PAD, START, END, CLS, SEP)
@@ -107,6 +109,9 @@ def _architecture(kind: str, overrides: dict[str, Any]) -> tuple[Any, Callable[[
             return PhiConfig(**(sizes | overrides)), PhiForCausalLM
         case "bert":
             return BertConfig(**(sizes | overrides)), BertModel
+        case "bloom":  # positions are biases of the attention, which packs cannot have
+            names = {"hidden_size": 32, "n_layer": 2, "n_head": 4}
+            return BloomConfig(**(ids | spread | names | overrides)), BloomForCausalLM
         case "gpt2":
             names = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 1024}
             return GPT2Config(**(ids | spread | names | overrides)), GPT2LMHeadModel
