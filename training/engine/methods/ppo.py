@@ -144,6 +144,7 @@ def _sampler(session: Session) -> Sampler:
         session.folder.root / SERVED,
         session.sampling,
         write if first else None,
+        session.reporter.warn,
         shared,
     )
 

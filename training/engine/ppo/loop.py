@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from training.engine.data import Prompt
-from training.engine.errors import Stopped
+from training.engine.errors import Passing, Stopped
 from training.engine.loop import AfterStep, Listener
 from training.engine.plan import Plan
 from training.engine.ppo.advantages import Sum
@@ -137,10 +137,12 @@ def train(work: Work, state: State) -> None:
 
 
 def _taken(work: Work, state: State, ahead: Ahead) -> Sampled:
+    """Saves what was learned before it raises; Passing in one process only: others do not know."""
     try:
         return ahead.take(work.asked(state.step))
-    except Stopped:
-        _save(work, state)
+    except (Stopped, Passing) as ended:
+        if isinstance(ended, Stopped) or work.accelerator.num_processes == 1:
+            _save(work, state)
         raise
 
 

@@ -1,10 +1,7 @@
 """Answers from a vLLM server that has the base: every version of the actor is an adapter of it.
 
-An adapter is immutable and its name is its content's hash. A new one is loaded beside the old,
-requests go to it from then on, the old one is unloaded once its last request is answered, and its
-files are deleted one version later: vLLM may still read them. Never loaded in place: vLLM then
-serves a cache that was computed with other weights. The start is an adapter too, whose B is zero:
-on a CPU, vLLM answers requests to the bare base with an adapter's weights when one is beside them.
+A new version is loaded beside the old one, answers all requests from then on, and the old one is
+unloaded. A server that is started again in between is waited for and given the version again.
 
 No seed is sent: on a CPU it ends the engine. The server needs `--enable-lora`, a rank and two slots
 (`--max-lora-rank`, `--max-loras`), VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, and the run folder on its
@@ -14,11 +11,10 @@ environment variable VLLM_API_KEY.
 """
 
 import asyncio
-import hashlib
 import os
-import shutil
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +23,17 @@ import httpx
 from training.engine.errors import EngineError, Passing, SpecError
 from training.engine.groups import Tokens
 from training.engine.ppo.rollouts.answers import Answer, Sampling
-
-# Writes the actor's adapter into a folder and returns its content hash.
-Write = Callable[[Path], str]
+from training.engine.ppo.rollouts.versions import Versions, Write, check
 
 CONNECT_S = 5.0
-LOAD_S = 60.0
 # Waiting its turn, reading the prompt, writing: the slowest rate measured, halved, as in a replica.
 ANSWER_S = 120.0
 ANSWER_PER_TOKEN_S = 1.0
 DRAIN_S = 60.0
 AT_ONCE = 64
 TRIES = 3
+LOSSES = 4  # of the server while a step is sampled
 PAUSE_S = 1.0
-SERVER_ERROR = 500
-HOW_TO_START = (
-    "Start vLLM with --enable-lora, --max-loras 2 or more, a --max-lora-rank of lora.r at least, "
-    "and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True; it must see the run folder."
-)
 _NO_LIMITS = httpx.Limits(max_connections=None)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -52,7 +41,8 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class Served:
     """A server at `url`. folder: for adapters. write: None in all processes but the first.
 
-    shared: what all processes agree on, from the first one's; itself where there is one process.
+    tell: is told when the run waits for the server. shared: what all processes agree on, from the
+    first one's; itself where there is one process.
     """
 
     overlaps = True
@@ -63,11 +53,11 @@ class Served:
         folder: Path,
         sampling: Sampling,
         write: Write | None,
+        tell: Callable[[str], None],
         shared: Callable[[str], str] = str,
     ) -> None:
         """Raises SpecError when no server answers there."""
         self._sampling = sampling
-        self._folder = folder
         self._write = write
         self._shared = shared
         key = os.environ.get("VLLM_API_KEY", "")
@@ -76,115 +66,83 @@ class Served:
             "base_url": url,
             "headers": {"Authorization": f"Bearer {key}"} if key else None,
             "timeout": httpx.Timeout(deadline, connect=CONNECT_S, pool=None),
+            "limits": _NO_LIMITS,
             # Certificates take a tenth of a second to read.
             "verify": httpx.URL(url).scheme == "https",
             # A proxy for the outer world must not catch requests to this machine.
             "trust_env": httpx.URL(url).host not in LOOPBACK,
         }
-        # Two runs may have the same adapter, as at the start, and each unloads its own.
-        self._run = "ppo-" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+        self._versions = Versions(folder, tell)
         self._name = ""
-        self._retired: list[Path] = []
-        self._busy: dict[str, int] = {}
         self._changed = threading.Condition()
-        self._cancel: Callable[[], object] = bool
+        self._under_way: Callable[[], object] | None = None  # how to cancel it
+        self._closed = False
         if self._write is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._check()
+            self._versions.forget()
+            asyncio.run(self._check())
 
-    def _check(self) -> None:
-        try:
-            with httpx.Client(**self._options) as http:
-                reply = http.get("/v1/models", timeout=CONNECT_S)
-            reply.raise_for_status()
-            names = [str(one["id"]) for one in reply.json()["data"]]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as problem:
-            raise SpecError(
-                f"ppo.server: no vLLM answers at {self._options['base_url']} ({problem}).",
-                advice=HOW_TO_START,
-            ) from problem
-        for name in names:
-            if name.startswith(f"{self._run}@"):  # of this run, which was killed
-                self._adapter("unload", {"lora_name": name})
+    async def _check(self) -> None:
+        async with httpx.AsyncClient(**self._options) as http:
+            await check(http, self._versions)
 
     def publish(self) -> None:
-        old = self._name
-        name = self._load(self._write) if self._write is not None else ""
-        self._name = self._shared(name)
-        if old and old != self._name and self._write is not None:
-            self._retire(old)
-
-    def _load(self, write: Write) -> str:
-        draft = self._folder / "draft"
-        name = f"{self._run}@{write(draft)[:16]}"
-        place = self._folder / name
-        if name == self._name:
-            shutil.rmtree(draft)
-            return name
-        shutil.rmtree(place, ignore_errors=True)
-        draft.rename(place)
-        self._adapter("load", {"lora_name": name, "lora_path": str(place.resolve())})
-        return name
-
-    def _adapter(self, verb: str, body: dict[str, str]) -> None:
-        try:
-            with httpx.Client(**self._options) as http:
-                reply = http.post(f"/v1/{verb}_lora_adapter", json=body, timeout=LOAD_S)
-        except httpx.HTTPError as problem:
-            raise Passing(f"ppo.server: vLLM does not answer ({problem!r}).") from problem
-        # The same content under the same name, of a run that was killed: as good as loaded.
-        if reply.status_code == httpx.codes.OK or "already been loaded" in reply.text:
-            return
-        if verb == "unload" and reply.status_code == httpx.codes.NOT_FOUND:
-            return
-        raise SpecError(
-            f"ppo.server: vLLM does not {verb} the adapter ({reply.status_code}: "
-            f"{reply.text[:200]}).",
-            advice=HOW_TO_START,
-        )
-
-    def _retire(self, name: str) -> None:
-        """Unload an old version after its last answer; delete the files of the one before it."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: not self._busy.get(name), timeout=DRAIN_S):
-                raise Passing(f"vLLM still answers with {name} after {DRAIN_S:g} s.")
-        self._adapter("unload", {"lora_name": name})
-        for place in self._retired:
-            shutil.rmtree(place, ignore_errors=True)
-        self._retired = [self._folder / name]
+        """The server gets it when it is to answer, and needs not be there now."""
+        self._name = self._shared("" if self._write is None else self._versions.add(self._write))
 
     def sample(self, prompts: Sequence[Tokens], seed: int) -> list[tuple[Answer, ...]]:
         """seed: is not used. Raises Passing when the server fails, SpecError when it refuses."""
-        name = self._name
-        loop = asyncio.new_event_loop()
-        with self._changed:
-            self._busy[name] = self._busy.get(name, 0) + 1
-            task = loop.create_task(self._all(name, prompts))
-            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-        try:
-            return loop.run_until_complete(task)
-        finally:
+        with asyncio.Runner() as runner:
+            loop = runner.get_loop()
+            task = loop.create_task(self._all(self._name, prompts))
             with self._changed:
-                self._cancel = bool
-                self._busy[name] -= 1
-                self._changed.notify_all()
-            loop.close()
+                self._under_way = lambda: loop.call_soon_threadsafe(task.cancel)
+                if self._closed:
+                    task.cancel()
+            try:
+                return loop.run_until_complete(task)
+            finally:
+                with self._changed:
+                    self._under_way = None
+                    self._changed.notify_all()
 
     async def _all(self, name: str, prompts: Sequence[Tokens]) -> list[tuple[Answer, ...]]:
         """Cancelled, it closes its connections, upon which vLLM drops the requests."""
+        found: dict[int, tuple[Answer, ...]] = {}
+        async with httpx.AsyncClient(**self._options) as http:
+            for lost in range(1, LOSSES + 1):
+                await self._versions.bring(http, name)
+                try:
+                    await self._rest(http, name, prompts, found)
+                    break
+                except Passing:
+                    if lost == LOSSES:
+                        raise
+                await asyncio.sleep(PAUSE_S * lost)
+            if self._write is not None:
+                await self._versions.retire(http, name)
+        return [found[number] for number in range(len(prompts))]
+
+    async def _rest(
+        self,
+        http: httpx.AsyncClient,
+        name: str,
+        prompts: Sequence[Tokens],
+        found: dict[int, tuple[Answer, ...]],
+    ) -> None:
+        """Answers to the prompts that are not in `found` yet go there."""
         turn = asyncio.Semaphore(AT_ONCE)
-        async with httpx.AsyncClient(**self._options, limits=_NO_LIMITS) as http:
 
-            async def one(prompt: Tokens) -> tuple[Answer, ...]:
-                async with turn:
-                    return await self._ask(http, name, prompt)
+        async def one(number: int) -> None:
+            async with turn:
+                found[number] = await self._ask(http, name, prompts[number])
 
-            try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(one(prompt)) for prompt in prompts]
-            except* EngineError as failed:
-                raise failed.exceptions[0] from failed
-        return [task.result() for task in tasks]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(len(prompts)):
+                    if number not in found:
+                        group.create_task(one(number))
+        except* EngineError as failed:
+            raise failed.exceptions[0] from failed
 
     async def _ask(self, http: httpx.AsyncClient, name: str, prompt: Tokens) -> tuple[Answer, ...]:
         sampling = self._sampling
@@ -219,16 +177,20 @@ class Served:
 
     def close(self) -> None:
         """Drop what is being answered, unload; a server that is gone has nothing to unload."""
-        name, self._name = self._name, ""
         with self._changed:
-            self._cancel()
-        if not name or self._write is None:
+            self._closed = True
+            if self._under_way is not None:
+                self._under_way()
+            self._changed.wait_for(lambda: self._under_way is None, timeout=DRAIN_S)
+        if self._write is None:
             return
-        try:
-            self._retire(name)
-        except EngineError:
-            return
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(EngineError):
+            asyncio.run(self._clear())
+        self._versions.forget()
+
+    async def _clear(self) -> None:
+        async with httpx.AsyncClient(**self._options) as http:
+            await self._versions.clear(http)
 
 
 async def _exchange(http: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
@@ -245,6 +207,8 @@ async def _exchange(http: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, 
             found: dict[str, Any] = reply.json()
             return found
         problem = f"{reply.status_code}: {reply.text[:200]}"
-        if reply.status_code < SERVER_ERROR:
+        if reply.status_code == httpx.codes.NOT_FOUND:
+            break  # it was started again, and has no version
+        if not reply.is_server_error:
             raise SpecError(f"ppo.server: vLLM refuses a request ({problem}).")
     raise Passing(f"ppo.server: vLLM does not answer ({problem}).")
