@@ -10,6 +10,8 @@ from typing import Any
 from tests.training.asked import END, SAMPLING
 from training.engine.ppo.rollouts import Answer, Served
 
+LOGPROBS = [-5.0, -6.0, -5.5]  # near those of a model that knows nothing of 264 tokens
+
 
 class Fake:
     """vLLM as far as it goes: adapters by name, answers that tell which one gave them."""
@@ -19,10 +21,15 @@ class Fake:
         self.log: list[str] = []
         self.asked: list[dict[str, Any]] = []
         self.failures: list[int] = []
+        self.endings: list[str] = []
         self.restarts = 0
         self.refuses = False
-        self.hold = threading.Event()
+        self.held: list[int] | None = None  # the prompt that waits; None: all do
+        self.next = False  # whether the next one asked is the one
+        self.hold, self.loads = threading.Event(), threading.Event()
         self.hold.set()
+        self.loads.set()
+        self.turn = threading.Lock()  # of adapters, as vLLM has one of each name
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -53,27 +60,29 @@ class Fake:
 
     def __exit__(self, *_: object) -> None:
         self.hold.set()
+        self.loads.set()
         self.away()
+
+    def hold_next(self) -> None:
+        """The next prompt gets no answer, the others do."""
+        self.next, self.held = True, []
+        self.hold.clear()
 
     def start(self) -> None:
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), self.handler)
+        self.server.block_on_close = False
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def away(self) -> None:
+        """Nobody is let in; who is in, stays, as when vLLM is asked to end."""
         self.server.shutdown()
         self.server.server_close()
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        if path == "/v1/load_lora_adapter":
-            if self.refuses:
-                return 500, "the rank is too high"
-            self.loaded[body["lora_name"]] = Path(body["lora_path"], "weights").read_text()
-            self.log.append(f"load {self.loaded[body['lora_name']]}")
-            return 200, "ok"
-        if path == "/v1/unload_lora_adapter":
-            self.log.append(f"unload {self.loaded.pop(body['lora_name'])}")
-            return 200, "ok"
+        if path != "/v1/completions":
+            with self.turn:
+                return self.adapter(path, body["lora_name"], body.get("lora_path", ""))
         if self.failures:
             return self.failures.pop(), {"error": "busy"}
         if self.restarts and self.asked:
@@ -81,19 +90,37 @@ class Fake:
             self.loaded.clear()
             self.log.append("restart")
         self.asked.append(body)
-        self.hold.wait(10)
+        if self.next:
+            self.next, self.held = False, body["prompt"]
+        if self.held is None or self.held == body["prompt"]:
+            self.hold.wait(20)
         if body["model"] not in self.loaded:
             return 404, {"error": "no such model"}
-        version = int(self.loaded[body["model"]])
-        choices = [
-            {
-                "index": n,
-                "token_ids": [version, len(body["prompt"]), END],
-                "logprobs": {"token_logprobs": [-1.0, -2.0, -0.5]},
-            }
-            for n in reversed(range(body["n"]))
-        ]
-        return 200, {"choices": choices}
+        return 200, {"choices": [self.choice(n, body) for n in reversed(range(body["n"]))]}
+
+    def adapter(self, path: str, name: str, place: str) -> tuple[int, Any]:
+        if path == "/v1/unload_lora_adapter":
+            if name not in self.loaded:
+                return 404, "it is not there"
+            self.log.append(f"unload {self.loaded.pop(name)}")
+            return 200, "ok"
+        self.loads.wait(20)
+        if self.refuses:
+            return 500, "the rank is too high"
+        weights = Path(place, "weights")
+        self.loaded[name] = weights.read_text() if weights.exists() else "7"
+        self.log.append(f"load {self.loaded[name]}")
+        return 200, "ok"
+
+    def choice(self, number: int, body: dict[str, Any]) -> dict[str, Any]:
+        tokens = [int(self.loaded[body["model"]]), len(body["prompt"]), END]
+        ending = self.endings.pop() if self.endings else "stop"
+        return {
+            "index": number,
+            "finish_reason": ending,
+            "token_ids": tokens[: 0 if ending == "abort" else None],
+            "logprobs": {"token_logprobs": LOGPROBS},
+        }
 
 
 class Actor:

@@ -11,10 +11,9 @@ import torch
 from tests.training.tiny import save_tiny
 from tests.training.trl_runs import Told, make_spec, model_folder, told_by, write_lines
 from training.engine.adapters import read_adapter
-from training.engine.errors import Passing, SpecError, Stopped
+from training.engine.errors import SpecError, Stopped
 from training.engine.methods.ppo import run_ppo
 from training.engine.methods.reward import run_reward
-from training.engine.ppo.rollouts import Local
 from training.engine.process import RunFolder
 from training.engine.spec import RunSpec
 
@@ -198,27 +197,6 @@ def test_a_stopped_run_goes_on_exactly(tmp_path: Path, model: Path, pairs: str, 
         for name in ("whole", "broken")
     ]
     assert hashes[0] == hashes[1]
-
-
-def test_a_run_whose_answers_stay_away_keeps_its_steps(
-    tmp_path: Path, model: Path, pairs: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = make(model, pairs, [FUNCTION], training={"max_steps": 3, "checkpoint_every": 50})
-    whole = run(tmp_path, spec, "whole")
-    sample = Local.sample
-
-    def away(sampler: Local, *asked: Any) -> Any:
-        if (tmp_path / "broken" / "rollouts.jsonl").exists():  # once a step was learned from
-            raise Passing("ppo.server: vLLM does not answer.")
-        return sample(sampler, *asked)
-
-    with monkeypatch.context() as broken:
-        broken.setattr(Local, "sample", away)
-        with pytest.raises(Passing):
-            run(tmp_path, spec, "broken")
-    rest = run(tmp_path, spec, "broken")
-    assert [line["score"] for line in rest.lines] == [line["score"] for line in whole.lines[1:]]
-    assert rows(tmp_path / "broken") == rows(tmp_path / "whole")
 
 
 def test_the_token_budget_changes_no_metric(tmp_path: Path, model: Path, pairs: str) -> None:

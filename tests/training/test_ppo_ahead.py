@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.asked import PROMPTS
 from tests.training.fake_server import Actor, Fake, client, first
-from training.engine.errors import Stopped
+from training.engine.errors import SpecError, Stopped
 from training.engine.groups import Tokens
 from training.engine.ppo.rollouts import Ahead, Answer
 from training.engine.ppo.rollouts.ahead import Asked
@@ -24,6 +24,10 @@ def fake() -> Iterator[Fake]:
         yield made
 
 
+def nothing() -> None:
+    """Nobody keeps anything."""
+
+
 def asked(step: int) -> Asked:
     return Asked(step, PROMPTS[:1], step)
 
@@ -32,7 +36,7 @@ def test_with_a_server_the_next_step_is_sampled_one_version_behind(
     fake: Fake, tmp_path: Path
 ) -> None:
     actor = Actor()
-    with Ahead(client(fake, tmp_path, actor), Stop()) as ahead:
+    with Ahead(client(fake, tmp_path, actor), Stop(), nothing) as ahead:
         ages, versions = [], []
         for step in range(4):
             actor.version = step
@@ -46,7 +50,7 @@ def test_with_a_server_the_next_step_is_sampled_one_version_behind(
 
 def test_the_old_version_stays_until_its_answers_are_there(fake: Fake, tmp_path: Path) -> None:
     actor = Actor()
-    with Ahead(client(fake, tmp_path, actor), Stop()) as ahead:
+    with Ahead(client(fake, tmp_path, actor), Stop(), nothing) as ahead:
         fake.hold.clear()
         ahead.begin(asked(0), 0)
         while not fake.asked:
@@ -61,14 +65,27 @@ def test_the_old_version_stays_until_its_answers_are_there(fake: Fake, tmp_path:
 
 
 def test_a_run_that_is_stopped_does_not_wait_for_its_answers(fake: Fake, tmp_path: Path) -> None:
-    stop = Stop()
+    stop, kept = Stop(), list[str]()
     stop.requested = True
     fake.hold.clear()
-    with Ahead(client(fake, tmp_path, Actor()), stop) as ahead:
+    with Ahead(client(fake, tmp_path, Actor()), stop, lambda: kept.append("steps")) as ahead:
         with pytest.raises(Stopped, match="before step 3"):
             ahead.take(asked(2))
         fake.hold.set()
+    assert kept == ["steps"]
     assert fake.loaded == {}
+
+
+def test_what_was_learned_is_kept_before_a_failure(fake: Fake, tmp_path: Path) -> None:
+    kept: list[str] = []
+    fake.failures = [400]
+    sampler = client(fake, tmp_path, Actor())
+    with (
+        Ahead(sampler, Stop(), lambda: kept.append("steps")) as ahead,
+        pytest.raises(SpecError, match="refuses"),
+    ):
+        ahead.take(asked(0))
+    assert kept == ["steps"]
 
 
 def test_transformers_samples_when_it_is_asked_and_not_before() -> None:
@@ -87,7 +104,7 @@ def test_transformers_samples_when_it_is_asked_and_not_before() -> None:
             return []
 
     counting = Counting()
-    with Ahead(counting, Stop()) as ahead:
+    with Ahead(counting, Stop(), nothing) as ahead:
         ahead.begin(asked(0), 0)
         assert counting.sampled == 0
         assert ahead.take(asked(0)).age == 0

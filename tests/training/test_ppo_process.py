@@ -2,10 +2,12 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.training.fake_server import Fake
 from tests.training.test_ppo import FUNCTION
 from tests.training.test_runs import make_run, metrics, run, start, wait_for_step
 from tests.training.tiny import save_tiny
@@ -52,3 +54,30 @@ def test_two_processes_are_stopped_and_one_goes_on(tmp_path: Path, base: Path) -
     parts = [row["part"] for row in manifest["memory"]["estimate"]["rows"]]
     assert "LoRA of all roles, fp32" in parts
     assert "KV cache of rollouts" in parts
+
+
+def test_two_processes_that_wait_for_a_server_are_stopped_together(
+    tmp_path: Path, base: Path
+) -> None:
+    """One of them has its answers, the other one does not: neither goes on without the other."""
+    with Fake() as fake:
+        folder = make_run(
+            tmp_path / "run",
+            base,
+            "ppo",
+            ppo={"rewards": [FUNCTION], "samples": 2, "max_new_tokens": 6, "server": fake.url},
+            evaluation={"answers": 0},
+            training={"max_steps": 1000, "checkpoint_every": 1000},
+        )
+        running = start(folder, processes=2)
+        wait_for_step(folder, 2)
+        fake.hold_next()
+        while not fake.held:
+            time.sleep(0.01)
+        time.sleep(1)  # the other process has its own by now
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=60)
+    assert "Stopped before step" in said
+    reached = metrics(folder)[-1]["step"]
+    assert [int(one.name.split("-")[1]) for one in (folder / "checkpoints").iterdir()] == [reached]
+    assert fake.loaded == {}

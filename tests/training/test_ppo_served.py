@@ -1,13 +1,16 @@
 """Answers by a server: versions of the actor come and go, and so may the server."""
 
 import threading
+import time
+from asyncio import CancelledError
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.training.asked import END, PROMPTS, SAMPLING
-from tests.training.fake_server import Actor, Fake, client, first
+from tests.training.fake_server import LOGPROBS, Actor, Fake, client, first
 from training.engine.errors import Passing, SpecError
 from training.engine.ppo.rollouts import Answer, Served, served, versions
 
@@ -22,6 +25,7 @@ def fake() -> Iterator[Fake]:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pauses between attempts."""
     monkeypatch.setattr(served, "PAUSE_S", 0.0)
+    monkeypatch.setattr(served, "WATCH_S", 0.02)
     monkeypatch.setattr(versions, "PAUSE_S", 0.02)
 
 
@@ -31,7 +35,7 @@ def test_answers_come_with_tokens_and_log_probabilities(fake: Fake, tmp_path: Pa
     found = sampler.sample(PROMPTS, 0)
     assert [len(of) for of in found] == [3, 3, 3]
     assert [of[0].tokens for of in found] == [(0, 9, END), (0, 4, END), (0, 6, END)]
-    assert first(found) == Answer((0, 9, END), True, (-1.0, -2.0, -0.5))
+    assert first(found) == Answer((0, 9, END), True, tuple(LOGPROBS))
     body = fake.asked[0]
     assert "seed" not in body, "it ends vLLM's engine on a CPU"
     assert (body["temperature"], body["n"], body["stop_token_ids"]) == (0.8, 3, [END])
@@ -72,12 +76,15 @@ def test_what_a_killed_run_left_on_the_server_is_unloaded(fake: Fake, tmp_path: 
     assert fake.log == ["load 0", "unload 0"]
 
 
-def test_a_passing_failure_is_tried_again(fake: Fake, tmp_path: Path, at_once: None) -> None:
+def test_a_passing_failure_is_tried_again(
+    fake: Fake, tmp_path: Path, at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sampler = client(fake, tmp_path, Actor())
     sampler.publish()
-    fake.failures = [503, 500]
+    fake.failures = [503, 500] * served.TRIES
     assert len(sampler.sample(PROMPTS[:1], 0)) == 1
-    fake.failures = [503] * served.TRIES * served.LOSSES
+    monkeypatch.setattr(served, "AWAY_S", 0.0)
+    fake.failures = [503] * served.TRIES
     with pytest.raises(Passing, match="does not answer"):
         sampler.sample(PROMPTS[:1], 0)
     assert not fake.failures
@@ -123,14 +130,56 @@ def test_a_server_that_stays_away_ends_the_run(
     sampler = client(fake, tmp_path, Actor())
     sampler.publish()
     fake.away()
-    monkeypatch.setattr(versions, "AWAY_S", 0.1)
+    monkeypatch.setattr(served, "AWAY_S", 0.1)
     with pytest.raises(Passing, match="no vLLM answers"):
         sampler.sample(PROMPTS, 0)
     sampler.close()
     assert not (tmp_path / "served").exists()
 
 
-def test_an_adapter_that_is_refused_ends_the_run(fake: Fake, tmp_path: Path, at_once: None) -> None:
+def test_a_server_that_ends_leaves_what_it_answers_open(
+    fake: Fake, tmp_path: Path, at_once: None
+) -> None:
+    """vLLM waits for its clients then, and they would for it."""
+    sampler = client(fake, tmp_path, Actor())
+    sampler.publish()
+    fake.hold.clear()
+    for change, after in ((fake.away, 0.3), (fake.hold.set, 0.8), (fake.start, 0.8)):
+        threading.Timer(after, change).start()
+    fake.held = list(PROMPTS[0])
+    begin = time.monotonic()
+    assert len(sampler.sample(PROMPTS, 0)) == 3
+    assert time.monotonic() - begin < 15, "it did not wait for the one that hangs"
+
+
+def test_what_a_server_breaks_off_is_no_answer(fake: Fake, tmp_path: Path, at_once: None) -> None:
+    """One that drains says so of every new request; then it is gone."""
+    sampler = client(fake, tmp_path, Actor())
+    sampler.publish()
+    fake.endings = ["stop", "abort", "abort"]
+    found = sampler.sample(PROMPTS, 0)
+    assert {len(one.tokens) for of in found for one in of} == {3}
+    assert len(fake.asked) > len(PROMPTS)
+
+
+def test_a_load_that_is_under_way_at_the_end_leaves_nothing(fake: Fake, tmp_path: Path) -> None:
+    sampler = client(fake, tmp_path, Actor())
+    sampler.publish()
+    fake.loads.clear()
+    with ThreadPoolExecutor(1) as pool:
+        sampling = pool.submit(sampler.sample, PROMPTS, 0)
+        while not fake.turn.locked():
+            pass
+        threading.Timer(0.2, fake.loads.set).start()
+        sampler.close()
+        assert isinstance(sampling.exception(10), CancelledError)
+    assert fake.log == ["load 0", "unload 0"]
+
+
+def test_an_adapter_that_is_refused_ends_the_run(
+    fake: Fake, tmp_path: Path, at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "REFUSED_S", 0.1)
     sampler = client(fake, tmp_path, Actor())
     sampler.publish()
     fake.refuses = True

@@ -8,10 +8,10 @@ memory, 5 the loss is not finite, 1 anything else. On several GPUs:
 """
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
+from training.engine.process.logs import log_to_stderr
 from training.engine.process.run import run
 
 
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="RUN_FOLDER", help="holds spec.json")
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     return run(parser.parse_args(arguments).folder)
 
 

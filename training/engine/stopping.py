@@ -19,16 +19,24 @@ class Stop(Protocol):
     def requested(self) -> bool: ...
 
 
-def agreed(stop: Stop) -> bool:
-    """Whether any process was asked to stop: all of them do so at the same place.
+def anywhere(*found: bool) -> tuple[bool, ...]:
+    """Of each whether it is so in any process.
 
     All processes have to call.
     """
     state = PartialState()
     if state.num_processes == 1:
-        return stop.requested
-    asked = torch.tensor(float(stop.requested), device=state.device)
-    return bool(reduce(asked, "sum") > 0)
+        return found
+    asked = torch.tensor([float(one) for one in found], device=state.device)
+    return tuple((reduce(asked, "sum") > 0).tolist())
+
+
+def agreed(stop: Stop) -> bool:
+    """Whether any process was asked to stop: all of them do so at the same place.
+
+    All processes have to call.
+    """
+    return anywhere(stop.requested)[0]
 
 
 def end_if_asked(stop: Stop, where: str) -> None:

@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from training.engine.data import Prompt
-from training.engine.errors import Passing, Stopped
+from training.engine.errors import Stopped
 from training.engine.loop import AfterStep, Listener
 from training.engine.plan import Plan
 from training.engine.ppo.advantages import Sum
@@ -108,15 +108,16 @@ def processes_of(accelerator: Accelerator) -> Sum:
 def train(work: Work, state: State) -> None:
     """Until the plan's last step.
 
-    Raises Stopped after a checkpoint when asked to stop, NotFinite when something is not a number
-    any more, SpecError when the answers come from another model.
+    Raises Stopped after a checkpoint when asked to stop, Passing after one when the server stays
+    away, NotFinite when something is not a number any more, SpecError when the answers come from
+    another model.
     """
     steps, training = work.plan.steps, work.spec.training
     work.ears.phase("training", steps)
     work.ears.progress(state.step)
-    with Ahead(work.sampler, work.stop) as ahead:
+    with Ahead(work.sampler, work.stop, lambda: _save(work, state)) as ahead:
         while state.step < steps:
-            sampled = _taken(work, state, ahead)
+            sampled = ahead.take(work.asked(state.step))
             if work.settings.overlap and state.step + 1 < steps:
                 ahead.begin(work.asked(state.step + 1), state.step)
             metrics = _step(work, state, sampled)
@@ -134,16 +135,6 @@ def train(work: Work, state: State) -> None:
                 _save(work, state)
             if stopping and not over:
                 raise Stopped(f"Stopped after step {state.step} of {steps}.")
-
-
-def _taken(work: Work, state: State, ahead: Ahead) -> Sampled:
-    """Saves what was learned before it raises; Passing in one process only: others do not know."""
-    try:
-        return ahead.take(work.asked(state.step))
-    except (Stopped, Passing) as ended:
-        if isinstance(ended, Stopped) or work.accelerator.num_processes == 1:
-            _save(work, state)
-        raise
 
 
 def _save(work: Work, state: State) -> None:

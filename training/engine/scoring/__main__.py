@@ -7,10 +7,10 @@ scores.jsonl, lines of {id, reward}; started again it scores what is missing. Ex
 """
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
+from training.engine.process.logs import log_to_stderr
 from training.engine.process.run import run_work
 from training.engine.scoring.work import score_folder
 
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds scoring.json")
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     return run_work(parser.parse_args(arguments).folder, score_folder)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -181,8 +182,15 @@ class PPO(Section):
             raise ValueError(
                 'baseline "rloo" compares the answers to a prompt; set samples to 2 or more'
             )
-        if self.server and not _SERVER.fullmatch(self.server):
+        if self.server and not _is_address(self.server):
             raise ValueError(
                 f'server: "{self.server}" is no address; give one as http://127.0.0.1:8000'
             )
         return self
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0 and _SERVER.fullmatch(text) is not None
+    except ValueError:  # a port that is none
+        return False

@@ -6,15 +6,15 @@ the losses know how old, token by token (`losses.importance`).
 """
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 
-from training.engine.errors import Stopped
+from training.engine.errors import Passing, Stopped
 from training.engine.groups import Tokens
 from training.engine.ppo.rollouts.answers import Answer, Sampler
-from training.engine.stopping import Stop
+from training.engine.stopping import Stop, anywhere
 
 LOOK_S = 0.25
 
@@ -52,11 +52,13 @@ class Ahead:
     """A sampler with at most one step under way. Use as a context manager.
 
     sampler: answers by itself while the actor is trained, or cannot, and then nothing is begun.
+    keep: saves what was learned, of all processes together, before waiting ends without answers.
     """
 
-    def __init__(self, sampler: Sampler, stop: Stop) -> None:
+    def __init__(self, sampler: Sampler, stop: Stop, keep: Callable[[], None]) -> None:
         self._sampler = sampler
         self._stop = stop
+        self._keep = keep
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="rollouts")
         self._begun: _Begun | None = None
 
@@ -78,7 +80,10 @@ class Ahead:
             self._begun = self._begin(asked, version)
 
     def take(self, asked: Asked) -> Sampled:
-        """The answers of the step that is to be trained now. Raises Stopped while it waits."""
+        """The answers of the step that is to be trained now.
+
+        Raises Stopped while it waits, and what the sampler raised.
+        """
         since = time.monotonic()
         begun, self._begun = self._begun, None
         if begun is None or begun.asked != asked:
@@ -97,14 +102,20 @@ class Ahead:
         return _Begun(asked, version, self._pool.submit(_timed, self._sampler, asked))
 
     def _wait(self, begun: _Begun) -> tuple[list[tuple[Answer, ...]], float]:
+        """Processes wait together: one that went on alone would meet the others nowhere."""
         while True:
-            try:
-                return begun.future.result(timeout=LOOK_S)
-            except NotYet:
-                if begun.future.done():
-                    raise
-                if self._stop.requested:
-                    raise Stopped(f"Stopped before step {begun.asked.step + 1}.") from None
+            wait([begun.future], timeout=LOOK_S)
+            done = begun.future.done()
+            failed = done and begun.future.exception() is not None
+            stopping, failing, waiting = anywhere(self._stop.requested, failed, not done)
+            if stopping or failing:
+                self._keep()
+            if stopping:
+                raise Stopped(f"Stopped before step {begun.asked.step + 1}.")
+            if failing and not failed:
+                raise Passing("Another process of the run got no answers.")
+            if failing or not waiting:
+                return begun.future.result()
 
 
 def _timed(sampler: Sampler, asked: Asked) -> tuple[list[tuple[Answer, ...]], float]:

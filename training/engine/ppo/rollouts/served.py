@@ -13,6 +13,7 @@ environment variable VLLM_API_KEY.
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ import httpx
 from training.engine.errors import EngineError, Passing, SpecError
 from training.engine.groups import Tokens
 from training.engine.ppo.rollouts.answers import Answer, Sampling
-from training.engine.ppo.rollouts.versions import Versions, Write, check
+from training.engine.ppo.rollouts.versions import Versions, Write, check, names_on
 
 CONNECT_S = 5.0
 # Waiting its turn, reading the prompt, writing: the slowest rate measured, halved, as in a replica.
@@ -32,8 +33,12 @@ ANSWER_PER_TOKEN_S = 1.0
 DRAIN_S = 60.0
 AT_ONCE = 64
 TRIES = 3
-LOSSES = 4  # of the server while a step is sampled
 PAUSE_S = 1.0
+# A server that is started again reads its model first. Counted from the last answer on.
+AWAY_S = 900.0
+WATCH_S = 10.0
+GONE = 3  # looks in a row that find nobody
+ENDINGS = frozenset({"stop", "length"})
 _NO_LIMITS = httpx.Limits(max_connections=None)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -108,16 +113,22 @@ class Served:
     async def _all(self, name: str, prompts: Sequence[Tokens]) -> list[tuple[Answer, ...]]:
         """Cancelled, it closes its connections, upon which vLLM drops the requests."""
         found: dict[int, tuple[Answer, ...]] = {}
+        until = time.monotonic() + AWAY_S
         async with httpx.AsyncClient(**self._options) as http:
-            for lost in range(1, LOSSES + 1):
-                await self._versions.bring(http, name)
+            while len(found) < len(prompts):
+                known = len(found)
+                await self._versions.bring(http, name, until)
                 try:
                     await self._rest(http, name, prompts, found)
-                    break
                 except Passing:
-                    if lost == LOSSES:
+                    if self._closed:  # a group that fails forgets that it was cancelled
+                        raise asyncio.CancelledError from None
+                    if len(found) > known:
+                        until = time.monotonic() + AWAY_S
+                    if time.monotonic() > until:
                         raise
-                await asyncio.sleep(PAUSE_S * lost)
+                    self._versions.waiting()
+                    await asyncio.sleep(PAUSE_S)
             if self._write is not None:
                 await self._versions.retire(http, name)
         return [found[number] for number in range(len(prompts))]
@@ -138,11 +149,29 @@ class Served:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for number in range(len(prompts)):
-                    if number not in found:
-                        group.create_task(one(number))
+                watching = group.create_task(self._watch())
+                missing = [number for number in range(len(prompts)) if number not in found]
+                await asyncio.wait([group.create_task(one(number)) for number in missing])
+                watching.cancel()
         except* EngineError as failed:
             raise failed.exceptions[0] from failed
+
+    async def _watch(self) -> None:
+        """A server that was asked to end keeps what it is answering open and never answers it.
+
+        Raises Passing when none can be reached any more.
+        """
+        gone = 0
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                async with httpx.AsyncClient(**self._options) as http:
+                    await names_on(http)
+                gone = 0
+            except Passing:
+                gone += 1
+                if gone == GONE:
+                    raise
 
     async def _ask(self, http: httpx.AsyncClient, name: str, prompt: Tokens) -> tuple[Answer, ...]:
         sampling = self._sampling
@@ -161,10 +190,18 @@ class Served:
             "return_token_ids": True,
         }
         reply = await _exchange(http, body)
-        choices = sorted(reply["choices"], key=lambda one: int(one["index"]))
-        return tuple(self._answer(one) for one in choices)
+        try:
+            choices = sorted(reply.json()["choices"], key=lambda one: int(one["index"]))
+            answers = tuple(self._answer(one) for one in choices)
+        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise Passing(f"ppo.server: vLLM gave no completion ({problem!r}).") from problem
+        if len(answers) != sampling.samples:
+            raise Passing(f"ppo.server: vLLM gave {len(answers)} of {sampling.samples} samples.")
+        return answers
 
     def _answer(self, choice: dict[str, Any]) -> Answer:
+        if choice["finish_reason"] not in ENDINGS:  # the server ends, or was told to drop it
+            raise Passing(f"ppo.server: vLLM broke off ({choice['finish_reason']}).")
         tokens = choice.get("token_ids")
         logprobs = (choice.get("logprobs") or {}).get("token_logprobs")
         if not tokens or not logprobs or len(tokens) != len(logprobs):
@@ -193,19 +230,18 @@ class Served:
             await self._versions.clear(http)
 
 
-async def _exchange(http: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+async def _exchange(http: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
     """Sampling again is as good: a passing failure is tried again."""
     problem = ""
     for attempt in range(TRIES):
         await asyncio.sleep(PAUSE_S * attempt)
         try:
             reply = await http.post("/v1/completions", json=body)
-        except httpx.TransportError as failed:
+        except httpx.HTTPError as failed:
             problem = repr(failed)
-            continue
+            break  # it ends, or hangs: whether it is there is to be seen first
         if reply.status_code == httpx.codes.OK:
-            found: dict[str, Any] = reply.json()
-            return found
+            return reply
         problem = f"{reply.status_code}: {reply.text[:200]}"
         if reply.status_code == httpx.codes.NOT_FOUND:
             break  # it was started again, and has no version

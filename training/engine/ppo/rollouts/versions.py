@@ -14,18 +14,16 @@ from pathlib import Path
 
 import httpx
 
-from training.engine.errors import Passing, SpecError
+from training.engine.errors import EngineError, Passing, SpecError
 
 # Writes the actor's adapter into a folder and returns its content hash.
 Write = Callable[[Path], str]
 
 LOOK_S = 5.0
 LOAD_S = 60.0
-# A server that is started again reads its model first.
-AWAY_S = 900.0
 PAUSE_S = 1.0
-# An engine that died refuses everything until its server notices.
-REFUSALS = 10
+# A server that ends, or whose engine died, refuses everything for a while.
+REFUSED_S = 60.0
 HOW_TO_START = (
     "Start vLLM with --enable-lora, --max-loras 2 or more, a --max-lora-rank of lora.r at least, "
     "and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True; it must see the run folder."
@@ -46,6 +44,7 @@ class Versions:
         self._run = "ppo-" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
         self._loaded: list[str] = []
         self._retired: list[str] = []
+        self._told = False
 
     def add(self, write: Write) -> str:
         """Write the actor as it is now; returns its version's name."""
@@ -58,31 +57,36 @@ class Versions:
             draft.rename(self._folder / name)
         return name
 
-    async def bring(self, http: httpx.AsyncClient, name: str) -> None:
+    async def bring(self, http: httpx.AsyncClient, name: str, until: float) -> None:
         """Load a version where the server does not have it, as when it was started again.
 
-        Waits for a server that is away; raises Passing after AWAY_S, SpecError when it refuses.
+        Waits for a server that is away. until: when to give up, on the monotonic clock. Raises
+        Passing then, SpecError when the server goes on refusing.
         """
-        until, refusals, told = time.monotonic() + AWAY_S, 0, False
+        refused = time.monotonic() + REFUSED_S
         while True:
             try:
                 return await self._load(http, name)
             except Passing:
                 if time.monotonic() > until:
                     raise
-                if not told:
-                    self._tell(WAITED)
-                told = True
+                refused = time.monotonic() + REFUSED_S
+                self.waiting()
             except SpecError:
-                refusals += 1
-                if refusals == REFUSALS:
+                if time.monotonic() > refused:
                     raise
             await asyncio.sleep(PAUSE_S)
+
+    def waiting(self) -> None:
+        """Say so, once."""
+        if not self._told:
+            self._tell(WAITED)
+        self._told = True
 
     async def _load(self, http: httpx.AsyncClient, name: str) -> None:
         if name not in self._loaded:
             self._loaded.append(name)
-        if name not in await served(http):
+        if name not in await names_on(http):
             place = str((self._folder / name).resolve())
             await _adapter(http, "load", {"lora_name": name, "lora_path": place})
 
@@ -93,7 +97,7 @@ class Versions:
         for name in [one for one in self._loaded if one != current]:
             try:
                 await _adapter(http, "unload", {"lora_name": name})
-            except Passing:
+            except EngineError:
                 return  # the next time; a server that starts again has none of them
             self._loaded.remove(name)
             for old in self._retired:
@@ -102,17 +106,17 @@ class Versions:
             self._retired = [name]
 
     async def clear(self, http: httpx.AsyncClient) -> None:
-        """Unload whatever the server has of this run. Raises EngineError."""
-        for name in await served(http):
-            if name.startswith(f"{self._run}@"):
-                await _adapter(http, "unload", {"lora_name": name})
+        """Unload whatever the server has of this run, or is about to have. Raises EngineError."""
+        there = [name for name in await names_on(http) if name.startswith(f"{self._run}@")]
+        for name in {*there, *self._loaded}:
+            await _adapter(http, "unload", {"lora_name": name})
 
     def forget(self) -> None:
         """Delete all files."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-async def served(http: httpx.AsyncClient) -> list[str]:
+async def names_on(http: httpx.AsyncClient) -> list[str]:
     """The names of what a server answers with. Raises Passing."""
     try:
         reply = await http.get("/v1/models", timeout=LOOK_S)
@@ -125,7 +129,7 @@ async def served(http: httpx.AsyncClient) -> list[str]:
 async def check(http: httpx.AsyncClient, versions: Versions) -> None:
     """Raises SpecError when there is no server; unloads what a killed run left there."""
     try:
-        await served(http)
+        await names_on(http)
     except Passing as problem:
         raise SpecError(problem.message, advice=HOW_TO_START) from problem
     await versions.clear(http)
