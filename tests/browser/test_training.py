@@ -107,6 +107,21 @@ def test_fields_are_changed_marked_and_reset(visits: Visits, snapshot: Snapshot)
     assert (spec["training"]["max_steps"], spec["training"]["epochs"]) == (12, None)
 
 
+def test_what_a_preset_decides_stands_there_before_the_estimate(
+    visits: Visits, snapshot: Snapshot
+) -> None:
+    page = visits.page("ada")
+    page.route("**/runs/estimate", lambda _: None)  # it takes seconds
+    page.goto("/projects/tone/training/new")
+    page.get_by_test_id("section-training").locator("summary").click()
+    entry = page.get_by_test_id("spec-training.tokens_per_pack").locator("input")
+    expect(entry).to_have_value("2048")
+    page.get_by_test_id("preset-13b-gpu24").check(force=True)
+    expect(entry).to_have_value("3072")
+    changed = page.get_by_test_id("spec-training.tokens_per_pack")
+    expect(changed).to_have_attribute("data-changed", "false")
+
+
 def test_what_does_not_fit_says_what_to_change(visits: Visits, snapshot: Snapshot) -> None:
     page = visits.page("ada")
     estimate_without_the_engine(page, fits=False)
@@ -267,6 +282,19 @@ def test_a_run_is_repeated_with_its_changes(visits: Visits, snapshot: Snapshot) 
     estimate_without_the_engine(page)
     page.goto("/projects/tone/training/1")
     page.get_by_test_id("run-again").click()
+    rate = page.get_by_test_id("spec-optimizer.lr")
+    expect(rate).to_have_attribute("data-changed", "true")
+    expect(rate.locator("input")).to_have_value("0.00007")
+
+
+def test_a_run_is_repeated_where_nobody_can_estimate(visits: Visits, snapshot: Snapshot) -> None:
+    make_run(snapshot, spec={**SPEC, "optimizer": {"lr": 7e-5}})
+    page = visits.page("ada")
+    error = {"code": "no_estimate", "message": "The base is not here.", "fields": {}}
+    page.route("**/runs/estimate", lambda route: route.fulfill(status=409, json={"error": error}))
+    page.goto("/projects/tone/training/1")
+    page.get_by_test_id("run-again").click()
+    page.get_by_test_id("section-optimizer").locator("summary").click()
     rate = page.get_by_test_id("spec-optimizer.lr")
     expect(rate).to_have_attribute("data-changed", "true")
     expect(rate.locator("input")).to_have_value("0.00007")

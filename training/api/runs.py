@@ -86,6 +86,9 @@ class RunPreset(Shape):
     why = serializers.CharField()
     weights_b = serializers.FloatField(help_text="Largest base, in billions of weights.")
     recommended = serializers.BooleanField()
+    values = serializers.DictField(
+        child=serializers.DictField(), help_text="Of each method what it decides, by path."
+    )
 
 
 class RunField(Shape):

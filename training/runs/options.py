@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from training.engine.presets import PRESETS
+from training.engine.presets import PRESETS, Values
 from training.engine.spec import Method, RunSpec
 from training.runs.assembly import DECIDED
 
@@ -41,6 +41,25 @@ FIELD_TITLES = {
     "optimizer.lr": "Learning rate",
     "reward.head_lr": "Learning rate of the head",
     "dpo.sft_weight": "SFT weight",
+    "ppo.max_new_tokens": "Tokens of an answer",
+    "ppo.missing_end_penalty": "Penalty for a missing end",
+    "ppo.kl_coef": "KL coefficient",
+    "ppo.kl_estimator": "KL estimator",
+    "ppo.kl_target": "KL target",
+    "ppo.kl_horizon": "KL horizon",
+    "ppo.kl_bound": "KL bound",
+    "ppo.kl_stop": "KL that ends a step",
+    "ppo.clip": "Clip of the policy",
+    "ppo.value_clip": "Clip of the value",
+    "ppo.critic_lr": "Learning rate of the critic",
+    "ppo.warm_critic": "Critic starts as the reward model",
+    "ppo.gamma": "Discount (γ)",
+    "ppo.lam": "λ of GAE",
+    "ppo.whiten": "Whiten advantages",
+    "ppo.entropy_weight": "Weight of the entropy",
+    "ppo.ptx_weight": "Weight of PTX",
+    "ppo.overlap": "Sample ahead",
+    "ppo.importance_cap": "Cap of importance",
 }
 WRITERS = tuple(method for method in Method if method is not Method.REWARD)
 # Of the sections that all methods have, what only some of them read.
@@ -82,9 +101,19 @@ def presets(weights_b: float | None) -> list[Described]:
             "why": preset.why,
             "weights_b": preset.weights_b,
             "recommended": preset.weights_b == fitting,
+            "values": {str(method): _by_path(preset.fragment(method)) for method in Method},
         }
         for name, preset in sorted(PRESETS.items(), key=lambda item: item[1].weights_b)
     ]
+
+
+def _by_path(fragment: Values) -> Described:
+    return {
+        path: value
+        for section, inner in fragment.items()
+        for name, value in inner.items()
+        if (path := f"{section}.{name}") not in DECIDED
+    }
 
 
 @cache

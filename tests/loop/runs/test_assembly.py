@@ -193,3 +193,12 @@ def test_the_recommended_preset_is_the_smallest_that_fits(
     size: float | None, recommended: list[str]
 ) -> None:
     assert [one["name"] for one in options.presets(size) if one["recommended"]] == recommended
+
+
+def test_what_a_preset_decides_of_each_method() -> None:
+    values = {one["name"]: one["values"] for one in options.presets(None)}["135m-cpu"]
+    assert values["dpo"]["training.tokens_per_pack"] == 2048
+    assert "ppo.samples" not in values["dpo"]
+    assert values["ppo"]["ppo.samples"] == 2
+    paths = {field["path"] for field in options.fields()}
+    assert {path for of in values.values() for path in of} <= paths

@@ -2870,6 +2870,12 @@ export interface components {
              */
             weights_b: number;
             recommended: boolean;
+            /** @description Of each method what it decides, by path. */
+            values: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
         };
         RunRequestRequest: {
             snapshot: number;
