@@ -29,7 +29,7 @@ EXPECTED = {  # pydantic's kinds of problem in the words of the README
     "less_than_equal": "expected a whole number of at most {le}",
 }
 ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s?#]*)?")
-LONGEST_SOCKET_FOLDER = 80  # a Unix socket's whole path must stay below 108 bytes on Linux
+LONGEST_SOCKET_FOLDER = 64  # a Unix socket's whole path must stay below 108 bytes on Linux
 
 
 class BadEnvironment(SystemExit):
@@ -292,6 +292,11 @@ class Environment(BaseSettings):
     @property
     def valkey_socket(self) -> Path:
         return self.run_dir / "valkey.sock"
+
+    @property
+    def vllm_sockets(self) -> Path:
+        """Folder of the sockets between vLLM's processes, each of 36 characters."""
+        return self.run_dir / "vllm"
 
     @property
     def database_url(self) -> str:

@@ -163,6 +163,7 @@ def local_vllm() -> Iterator[Child]:
     own = ENV.var_dir / "models"
     if not own.is_symlink():
         own.symlink_to(shared, target_is_directory=True)
+    plan.prepare_vllm(ENV)
     with serving(plan.vllm(ENV)) as child:
         yield child
 

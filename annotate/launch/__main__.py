@@ -73,6 +73,7 @@ def start(env: Environment, supervisor: Supervisor) -> None:
     for spec in plan.jobs(env):
         supervisor.add(spec)
     if env.embeds_vllm:
+        plan.prepare_vllm(env)
         supervisor.add(plan.vllm(env))
 
 

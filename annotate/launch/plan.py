@@ -1,6 +1,7 @@
 """Which processes make up Prefloop on one machine, in the order in which they start."""
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -130,7 +131,7 @@ def vllm(env: Environment) -> Spec:
         name="vllm",
         commands=commands,
         log=log_of(env, "vllm"),
-        environment=server.environment(),
+        environment={**server.environment(), "VLLM_RPC_BASE_PATH": str(env.vllm_sockets)},
         folder=CHECKOUT,
         probe=server.answers,
         probe_every=1.0,
@@ -140,6 +141,12 @@ def vllm(env: Environment) -> Spec:
         stop_within=10,
         stop_order=3,
     )
+
+
+def prepare_vllm(env: Environment) -> None:
+    """An empty folder for its sockets: it leaves them behind, in the machine's own otherwise."""
+    shutil.rmtree(env.vllm_sockets, ignore_errors=True)
+    env.vllm_sockets.mkdir(parents=True, mode=0o700)
 
 
 def model_folder(env: Environment) -> Path:

@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -116,6 +117,7 @@ def test_a_deep_folder_gets_short_sockets(monkeypatch: pytest.MonkeyPatch) -> No
     env = environment.read()
 
     assert len(os.fsencode(env.run_dir / "postgres" / ".s.PGSQL.5432")) < 108
+    assert len(os.fsencode(env.vllm_sockets)) + len(f"/{uuid4()}") < 108
     assert env.run_dir != Environment(var_dir=Path(deep + "/other")).run_dir
 
 
