@@ -141,8 +141,9 @@ def test_two_responses(visits: Visits, start_round: StartRound) -> None:
     bench.expect_order("B", "A")
     bench.press("=")
     bench.expect_order("AB")
-    bench.wait_for_next()  # else the letter is pressed while the next task is being fetched
+    bench.wait_for_next()
     bench.submit()
+    bench.wait_for_task()  # else the letter may be pressed while nothing is on the desk
     bench.press("a")
     bench.submit()
     bench.expect_sent(2)

@@ -38,8 +38,9 @@ def url(vllm: Child, settings: Settings) -> str:
 
 
 def test_answers_come_from_the_actor_one_step_ago_at_most_and_nothing_is_left_behind(
-    create: Create, url: str, settings: Settings
+    create: Create, url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # beside vLLM and the other tests
     before = served(url, settings.INFERENCE_API_KEY)
     judge = finished(ask(create, "reward", 1))
     answers = {"samples": 2, "max_new_tokens": 8, "temperature": 0.8, "minibatches": 1}
