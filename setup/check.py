@@ -63,7 +63,7 @@ class Group:
             return 0
 
 
-# They need no server, and begin before the pages are built. They compute: on two cores, the others'
+# They need no pages, and begin before these are built. They compute: on two cores, the others'
 # servers and browsers come first.
 ENGINE = Group(
     "engine",

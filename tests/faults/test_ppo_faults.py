@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -49,21 +51,30 @@ def folder(tmp_path: Path) -> Path:
 
 def test_vllm_dies_during_a_run(folder: Path, vllm: Child, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # beside vLLM and the other tests
-    engine = subprocess.Popen(
-        [sys.executable, "-m", "training.engine", str(folder)],
-        env={**os.environ, "VLLM_API_KEY": settings.INFERENCE_API_KEY},
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "log").open("w"),
-    )
-    wait("a version of the actor on the server", lambda: versions() != [])
-    kill_and_restart(vllm)
-    assert engine.wait(timeout=300) == 0, (folder / "log").read_text()
+    with engine(folder) as running:
+        wait("a version of the actor on the server", lambda: versions() != [])
+        kill_and_restart(vllm)
+        assert running.wait(timeout=300) == 0, (folder / "log").read_text()
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     # The server forgot the actor: another model would be a nat a token away.
     assert max(abs(line["mismatch_kl"]) for line in lines) < 0.1
     assert WAITED in json.loads((folder / "result.json").read_text())["warnings"]
     assert versions() == []
+
+
+@contextmanager
+def engine(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Killed when the test fails before its end."""
+    command = [sys.executable, "-m", "training.engine", str(folder)]
+    key = {"VLLM_API_KEY": settings.INFERENCE_API_KEY}
+    with (folder / "log").open("w") as log:
+        running = subprocess.Popen(command, env={**os.environ, **key}, stdout=log, stderr=log)
+        try:
+            yield running
+        finally:
+            running.kill()
+            running.wait()
 
 
 def versions() -> list[str]:

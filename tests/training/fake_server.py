@@ -23,7 +23,8 @@ class Fake:
         self.failures: list[int] = []
         self.endings: list[str] = []
         self.restarts = 0
-        self.refuses = False
+        self.refuses = False  # loads
+        self.keeps = False  # what it is to unload
         self.held: list[int] | None = None  # the prompt that waits; None: all do
         self.next = False  # whether the next one asked is the one
         self.hold, self.loads = threading.Event(), threading.Event()
@@ -100,6 +101,8 @@ class Fake:
 
     def adapter(self, path: str, name: str, place: str) -> tuple[int, Any]:
         if path == "/v1/unload_lora_adapter":
+            if self.keeps:
+                return 503, "busy"
             if name not in self.loaded:
                 return 404, "it is not there"
             self.log.append(f"unload {self.loaded.pop(name)}")

@@ -316,6 +316,8 @@ def one_number(**_: Any) -> list[float]:
         ({"reward_weights": [1.0, 2.0]}, "1 rewards and 2 reward_weights"),
         ({"baseline": "rloo", "samples": 1}, "set samples to 2"),
         ({"server": "here"}, "is no address"),
+        ({"server": "http://here:abc"}, "is no address"),
+        ({"server": "http://here:99999"}, "is no address"),
         ({"kl_estimator": "k2"}, '"k1" or "k3"'),
     ],
 )

@@ -22,6 +22,14 @@ def fake() -> Iterator[Fake]:
 
 
 @pytest.fixture
+def sampler(fake: Fake, tmp_path: Path) -> Served:
+    """It has something to answer with."""
+    made = client(fake, tmp_path, Actor())
+    made.publish()
+    return made
+
+
+@pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pauses between attempts."""
     monkeypatch.setattr(served, "PAUSE_S", 0.0)
@@ -29,9 +37,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(versions, "PAUSE_S", 0.02)
 
 
-def test_answers_come_with_tokens_and_log_probabilities(fake: Fake, tmp_path: Path) -> None:
-    sampler = client(fake, tmp_path, Actor())
-    sampler.publish()
+def test_answers_come_with_tokens_and_log_probabilities(fake: Fake, sampler: Served) -> None:
     found = sampler.sample(PROMPTS, 0)
     assert [len(of) for of in found] == [3, 3, 3]
     assert [of[0].tokens for of in found] == [(0, 9, END), (0, 4, END), (0, 6, END)]
@@ -58,6 +64,20 @@ def test_a_new_version_is_loaded_before_the_old_one_goes(fake: Fake, tmp_path: P
     assert not (tmp_path / "served").exists()
 
 
+def test_a_version_that_could_not_be_unloaded_goes_the_next_time(
+    fake: Fake, tmp_path: Path
+) -> None:
+    actor = Actor()
+    sampler = client(fake, tmp_path, actor)
+    for actor.version in range(3):
+        fake.keeps = actor.version == 1
+        sampler.publish()
+        assert first(sampler.sample(PROMPTS, 0)).tokens[0] == actor.version
+    assert fake.log == ["load 0", "load 1", "load 2", "unload 0", "unload 1"]
+    left = sorted((one / "weights").read_text() for one in (tmp_path / "served").iterdir())
+    assert left == ["0", "1", "2"], "vLLM may still read what it unloaded now"
+
+
 def test_an_actor_that_did_not_move_is_not_loaded_again(fake: Fake, tmp_path: Path) -> None:
     sampler = client(fake, tmp_path, Actor())
     for _ in range(2):
@@ -77,10 +97,8 @@ def test_what_a_killed_run_left_on_the_server_is_unloaded(fake: Fake, tmp_path: 
 
 
 def test_a_passing_failure_is_tried_again(
-    fake: Fake, tmp_path: Path, at_once: None, monkeypatch: pytest.MonkeyPatch
+    fake: Fake, sampler: Served, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sampler = client(fake, tmp_path, Actor())
-    sampler.publish()
     fake.failures = [503, 500] * served.TRIES
     assert len(sampler.sample(PROMPTS[:1], 0)) == 1
     monkeypatch.setattr(served, "AWAY_S", 0.0)
@@ -94,12 +112,10 @@ def test_a_passing_failure_is_tried_again(
 
 
 def test_a_server_that_was_started_again_is_given_the_version(
-    fake: Fake, tmp_path: Path, at_once: None, monkeypatch: pytest.MonkeyPatch
+    fake: Fake, sampler: Served, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that were answered before it ended are not asked again."""
     monkeypatch.setattr(served, "AT_ONCE", 1)
-    sampler = client(fake, tmp_path, Actor())
-    sampler.publish()
     fake.restarts = 1
     assert [len(of) for of in sampler.sample(PROMPTS, 0)] == [3, 3, 3]
     assert fake.log == ["load 0", "restart", "load 0"]
@@ -125,10 +141,8 @@ def test_a_server_that_is_away_is_waited_for(fake: Fake, tmp_path: Path, at_once
 
 
 def test_a_server_that_stays_away_ends_the_run(
-    fake: Fake, tmp_path: Path, at_once: None, monkeypatch: pytest.MonkeyPatch
+    fake: Fake, sampler: Served, tmp_path: Path, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sampler = client(fake, tmp_path, Actor())
-    sampler.publish()
     fake.away()
     monkeypatch.setattr(served, "AWAY_S", 0.1)
     with pytest.raises(Passing, match="no vLLM answers"):
@@ -138,11 +152,9 @@ def test_a_server_that_stays_away_ends_the_run(
 
 
 def test_a_server_that_ends_leaves_what_it_answers_open(
-    fake: Fake, tmp_path: Path, at_once: None
+    fake: Fake, sampler: Served, at_once: None
 ) -> None:
     """vLLM waits for its clients then, and they would for it."""
-    sampler = client(fake, tmp_path, Actor())
-    sampler.publish()
     fake.hold.clear()
     for change, after in ((fake.away, 0.3), (fake.hold.set, 0.8), (fake.start, 0.8)):
         threading.Timer(after, change).start()
@@ -152,19 +164,15 @@ def test_a_server_that_ends_leaves_what_it_answers_open(
     assert time.monotonic() - begin < 15, "it did not wait for the one that hangs"
 
 
-def test_what_a_server_breaks_off_is_no_answer(fake: Fake, tmp_path: Path, at_once: None) -> None:
+def test_what_a_server_breaks_off_is_no_answer(fake: Fake, sampler: Served, at_once: None) -> None:
     """One that drains says so of every new request; then it is gone."""
-    sampler = client(fake, tmp_path, Actor())
-    sampler.publish()
     fake.endings = ["stop", "abort", "abort"]
     found = sampler.sample(PROMPTS, 0)
     assert {len(one.tokens) for of in found for one in of} == {3}
     assert len(fake.asked) > len(PROMPTS)
 
 
-def test_a_load_that_is_under_way_at_the_end_leaves_nothing(fake: Fake, tmp_path: Path) -> None:
-    sampler = client(fake, tmp_path, Actor())
-    sampler.publish()
+def test_a_load_that_is_under_way_at_the_end_leaves_nothing(fake: Fake, sampler: Served) -> None:
     fake.loads.clear()
     with ThreadPoolExecutor(1) as pool:
         sampling = pool.submit(sampler.sample, PROMPTS, 0)
@@ -177,11 +185,9 @@ def test_a_load_that_is_under_way_at_the_end_leaves_nothing(fake: Fake, tmp_path
 
 
 def test_an_adapter_that_is_refused_ends_the_run(
-    fake: Fake, tmp_path: Path, at_once: None, monkeypatch: pytest.MonkeyPatch
+    fake: Fake, sampler: Served, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(versions, "REFUSED_S", 0.1)
-    sampler = client(fake, tmp_path, Actor())
-    sampler.publish()
     fake.refuses = True
     with pytest.raises(SpecError, match="does not load the adapter") as refused:
         sampler.sample(PROMPTS, 0)

@@ -94,16 +94,18 @@ class Versions:
         """Unload all but the current one, and delete the files of those before: vLLM may still
         read those of what it unloads.
         """
+        before, gone = self._retired, []
         for name in [one for one in self._loaded if one != current]:
             try:
                 await _adapter(http, "unload", {"lora_name": name})
             except EngineError:
-                return  # the next time; a server that starts again has none of them
+                break  # the next time; a server that starts again has none of them
             self._loaded.remove(name)
-            for old in self._retired:
-                if old not in (name, current):
-                    shutil.rmtree(self._folder / old, ignore_errors=True)
-            self._retired = [name]
+            gone.append(name)
+        if gone:
+            self._retired = gone
+            for old in {*before} - {*gone, current}:
+                shutil.rmtree(self._folder / old, ignore_errors=True)
 
     async def clear(self, http: httpx.AsyncClient) -> None:
         """Unload whatever the server has of this run, or is about to have. Raises EngineError."""
