@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from formats.canonical import canonical
 
 Split = Literal["train", "held_out"]
 
@@ -81,11 +82,11 @@ def content_hash(
     Equal too for texts that differ only in the form of accents, in line ends, or in blanks around
     them: such a twin of a held-out prompt must not land in training.
     """
-    canonical = [
-        [[message["role"], _canonical(message["content"])] for message in messages],
-        [[_canonical(part["title"]), _canonical(part["text"])] for part in documents],
+    told = [
+        [[message["role"], canonical(message["content"])] for message in messages],
+        [[canonical(part["title"]), canonical(part["text"])] for part in documents],
     ]
-    return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def split_of(content_hash: str) -> Split:
@@ -105,11 +106,6 @@ def _refuse_unstorable(texts: Iterable[str]) -> None:
                 f"The text contains half a character (U+{ord(text[error.start]):04X} without its "
                 "pair). Write the file again with whole characters."
             ) from None
-
-
-def _canonical(text: str) -> str:
-    unified = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-    return unified if unified.isascii() else unicodedata.normalize("NFC", unified)
 
 
 def _messages(row: Mapping[str, object], limits: Limits) -> list[dict[str, str]]:

@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from formats.canonical import canonical
 from training.engine.data.report import Refused
 
 Message = dict[str, str]
@@ -117,10 +117,5 @@ def prompt_hash(turns: Sequence[Mapping[str, str]]) -> bytes:
     Equal too for texts that differ only in the form of accents, in line ends, or in blanks around
     them: such a twin of a held-out prompt must not land in training.
     """
-    canonical = [[turn["role"], _canonical(turn["content"])] for turn in turns]
-    return hashlib.sha256(orjson.dumps(canonical)).digest()
-
-
-def _canonical(text: str) -> str:
-    unified = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-    return unified if unified.isascii() else unicodedata.normalize("NFC", unified)
+    asked = [[turn["role"], canonical(turn["content"])] for turn in turns]
+    return hashlib.sha256(orjson.dumps(asked)).digest()
