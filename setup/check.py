@@ -67,7 +67,13 @@ class Group:
 # servers and browsers come first.
 ENGINE = Group(
     "engine",
-    ("tests/training", "tests/loop/evaluations", "tests/exchange", "tests/ranking", "tests/formats"),
+    (
+        "tests/training",
+        "tests/loop/evaluations",
+        "tests/exchange",
+        "tests/ranking",
+        "tests/formats",
+    ),
     {"OMP_NUM_THREADS": "1"},
     niceness=10,
 )

@@ -1,9 +1,10 @@
 """Whether a model takes packed groups, found out by numbers and not by its name.
 
 Two small groups of random tokens go through the model packed, and each completion through it alone
-the ordinary way. The hidden states have to agree, and so do the log-probabilities with those of the
-model's own logits. A model whose packed states differ (position biases, soft caps, a window, state
-space layers) is given unpacked groups; one whose head is not understood is refused.
+with eager attention, as the model's authors wrote it down. The hidden states have to agree, and so
+do the log-probabilities with those of the model's own logits. A model whose packed states differ
+(position biases, soft caps, a window, state space layers) is given unpacked groups, with eager
+attention where its usual one leaves something out; one whose head is not understood is refused.
 """
 
 import logging
@@ -20,6 +21,8 @@ from training.engine.scorers import Layout, LogProbs, Scorer, inner_model
 
 log = logging.getLogger(__name__)
 
+EAGER = "eager"
+
 # Relative to the norm of a token's hidden state. Rounding in 16 bit reaches 1e-2 over 30 layers,
 # and 6e-2 where weights are 4-bit; a leak between completions changes states by tens of percent.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.12, torch.float16: 3e-2}
@@ -33,14 +36,13 @@ def choose_layout(model: Any, wanted: str, longest: int) -> Layout:
     wanted: "auto", "packed" or "unpacked". longest: tokens of the longest prompt with a completion.
     Raises SpecError when packed groups are wanted of a model that cannot take them.
     """
-    if wanted == "unpacked":
-        return "unpacked"
     inner = inner_model(model)
     usual = inner.config._attn_implementation
-    why = _obstacle(model, longest)
+    reference = _reference(model, usual)
+    why = "that was asked for" if wanted == "unpacked" else _obstacle(model, longest, reference)
     if why is None:
         return "packed"
-    inner.set_attn_implementation(usual)
+    inner.set_attn_implementation(_exact(model, usual, reference))
     if wanted == "packed":
         raise SpecError(
             f"This model cannot be trained on packed groups: {why}.",
@@ -50,27 +52,77 @@ def choose_layout(model: Any, wanted: str, longest: int) -> Layout:
     return "unpacked"
 
 
-def _obstacle(model: Any, longest: int) -> str | None:
+def _reference(model: Any, usual: str) -> Tensor | None:
+    """The states of the probe with eager attention, which nothing that is compared with it shares.
+
+    None for a model that has no such attention to choose.
+    """
+    inner = inner_model(model)
+    try:
+        inner.set_attn_implementation(EAGER)
+        return _alone(model)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as problem:  # whatever an unknown architecture makes of an unusual call
+        log.info("No eager attention (%s: %s).", type(problem).__name__, problem)
+        return None
+    finally:
+        inner.set_attn_implementation(usual)
+
+
+def _exact(model: Any, usual: str, reference: Tensor | None) -> str:
+    """The usual attention, or eager where that makes other states of the probe."""
+    if reference is None or usual == EAGER:
+        return usual
+    error = _difference(_alone(model), reference)
+    if error <= _allowed(model):
+        return usual
+    log.info("Attention is eager: %s changes the states by %.1f%%.", usual, 100 * error)
+    return EAGER
+
+
+def _obstacle(model: Any, longest: int, reference: Tensor | None) -> str | None:
     inner = inner_model(model)
     window = getattr(inner.config.get_text_config(), "sliding_window", None)
     if window is not None and longest > window:
         return f"its attention window of {window} tokens is shorter than the data ({longest})"
-    probe = _probe(inner.config.get_text_config().vocab_size).to(inner.device)
-    training = model.training
-    model.eval()
     try:
-        alone = _states(Scorer(model, "unpacked"), probe)
+        alone = _alone(model) if reference is None else reference
         inner.set_attn_implementation(BLOCKS)
-        together = _states(Scorer(model, "packed"), probe)
+        together = _measured(model, "packed")
     except torch.OutOfMemoryError:
         raise
     except Exception as problem:  # whatever an unknown architecture makes of an unusual call
         return f"it does not take the block mask ({type(problem).__name__}: {problem})"
+    error = _difference(together, alone)
+    if error <= _allowed(model):
+        return None
+    return f"its states change by {error:.1%} when groups are packed"
+
+
+def _alone(model: Any) -> Tensor:
+    return _measured(model, "unpacked")
+
+
+def _measured(model: Any, layout: Layout) -> Tensor:
+    """The probe's states in evaluation mode."""
+    inner = inner_model(model)
+    probe = _probe(inner.config.get_text_config().vocab_size).to(inner.device)
+    training = model.training
+    model.eval()
+    try:
+        return _states(Scorer(model, layout), probe)
     finally:
         model.train(training)
-    error = ((together - alone).norm(dim=1) / alone.norm(dim=1)).max().item()
-    allowed = TOLERANCE.get(inner.dtype, TOLERANCE[torch.bfloat16])
-    return None if error <= allowed else f"its states change by {error:.1%} when groups are packed"
+
+
+def _difference(states: Tensor, reference: Tensor) -> float:
+    """The largest change of a token's state, relative to its norm."""
+    return float(((states - reference).norm(dim=1) / reference.norm(dim=1)).max())
+
+
+def _allowed(model: Any) -> float:
+    return TOLERANCE.get(inner_model(model).dtype, TOLERANCE[torch.bfloat16])
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from training.engine.packing import Pack
 
 Layout = Literal["packed", "unpacked"]
 At = Literal["start", "end"]
+LOGIT_CAPS = ("final_logit_softcapping", "logits_soft_cap")
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,10 @@ class LogProbs(Scorer):
 
     @property
     def _cap(self) -> float | None:
-        cap: float | None = getattr(
-            self.inner.config.get_text_config(), "final_logit_softcapping", None
-        )
-        return cap
+        """The soft cap of the logits (Gemma 2, NanoChat; RecurrentGemma names it otherwise)."""
+        config = self.inner.config.get_text_config()
+        caps = (getattr(config, name, None) for name in LOGIT_CAPS)
+        return next((float(cap) for cap in caps if cap), None)
 
 
 class Rewards(Scorer):

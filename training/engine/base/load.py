@@ -28,6 +28,8 @@ from training.engine.spec import Base, Precision
 
 Kind = Literal["causal", "encoder"]
 QUANTIZED = (Precision.INT8, Precision.NF4)
+# What configurations call the cap on attention logits (Gemma 2, VaultGemma); None is none.
+ATTENTION_CAP = "attn_logit_softcapping"
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +161,8 @@ def read_model(
         options["quantization_config"] = _quantization(base.precision, device, sharded)
     if not sharded:
         options["device_map"] = {"": device}
+    if attention := exact_attention(folder, base.trust_remote_code):
+        options["attn_implementation"] = attention
     loader: Any = AutoModelForCausalLM if kind == "causal" else AutoModel
     try:
         model, report = loader.from_pretrained(folder, **options)
@@ -185,6 +189,16 @@ def read_model(
             advice="Copy or download the model again; a language model needs its head too.",
         )
     return model
+
+
+def exact_attention(folder: Path, trust_remote_code: bool) -> str | None:
+    """ "eager" for a model whose attention transformers' default (sdpa) leaves something out of.
+
+    sdpa drops the cap on attention logits (Gemma 2) without a word. Models with attention sinks
+    (gpt-oss) say themselves that they cannot take it. None: the default is right.
+    """
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    return "eager" if getattr(config.get_text_config(), ATTENTION_CAP, None) else None
 
 
 def _quantization(precision: Precision, device: torch.device, sharded: bool) -> Any:
