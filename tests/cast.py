@@ -3,7 +3,7 @@
 Ada administers, Lena and Luis label, Rita reviews, Vera views, Mallory has no business here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 
 from django.contrib.auth.hashers import make_password
@@ -91,10 +91,12 @@ def make_round(
     return round_
 
 
-def write_completions(round_: Round, texts: Sequence[str] | None = None) -> None:
+def write_completions(
+    round_: Round, texts: Sequence[str] | None = None, cut_off: Collection[int] = ()
+) -> None:
     """Fill the round's waiting tasks as the generation job would, without a model.
 
-    Its sources take turns.
+    Its sources take turns. cut_off: numbers of the completions that reached their length.
     """
     sources = list(round_.sources.order_by("pk"))
     for task in round_.tasks.filter(state=TaskState.PENDING).select_related("prompt"):
@@ -103,7 +105,7 @@ def write_completions(round_: Round, texts: Sequence[str] | None = None) -> None
                 task=task,
                 number=number,
                 text=texts[number] if texts else f"Answer {number} to {task.prompt.excerpt}",
-                finish_reason="stop",
+                finish_reason="length" if number in cut_off else "stop",
                 token_count=8,
                 prompt_tokens=5,
                 logprob_sum=-4.0,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+CUT_OFF = "length"
+
 
 class ExportedCompletion(NamedTuple):
     """A completion with what made it. An unknown text is "".
@@ -27,6 +29,11 @@ class ExportedCompletion(NamedTuple):
     finish_reason: str = ""
     tokens: int = 0
     logprob_sum: float = 0.0
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it ended at max_tokens, not by the model ending its turn."""
+        return self.finish_reason == CUT_OFF
 
 
 # id, winner, loser, tie, strength, winner_unacceptable, loser_unacceptable: completions by id, the

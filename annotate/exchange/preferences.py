@@ -6,6 +6,9 @@ lists of {"role", "content"}.
 Ties prefer nothing, so they are no rows here; the raw rankings have them. strength is 1 slightly,
 2 clearly, 3 significantly, and 0 when the labeler did not say. No column is ever null: readers of
 JSONL take a column's type from its first rows, and a null there makes later numbers unreadable.
+
+chosen_cut_off and rejected_cut_off: the answer ended at the largest number of tokens allowed, not
+by the model ending its turn; who trains on it must not teach that the turn ends there.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,8 +40,10 @@ SCHEMA = pa.schema(
         ("rejected", MESSAGES),
         ("chosen_id", pa.int64()),
         ("chosen_model", TEXT),
+        ("chosen_cut_off", pa.bool_()),
         ("rejected_id", pa.int64()),
         ("rejected_model", TEXT),
+        ("rejected_cut_off", pa.bool_()),
         ("round", pa.int64()),
         ("split", TEXT),
         ("ranking_id", pa.int64()),
@@ -67,10 +72,18 @@ def _lines(groups: Iterable[TaskGroup]) -> Iterator[bytes]:
         as_rejected: dict[int, bytes] = {}
         for completion in group.completions:
             key = completion[0]
-            model = orjson.dumps(completion[2])
+            model, cut_off = orjson.dumps(completion[2]), orjson.dumps(completion.cut_off)
             texts[key] = orjson.dumps(completion[1])
-            as_chosen[key] = b'}],"chosen_id":%d,"chosen_model":%b' % (key, model)
-            as_rejected[key] = b',"rejected_id":%d,"rejected_model":%b' % (key, model)
+            as_chosen[key] = b'}],"chosen_id":%d,"chosen_model":%b,"chosen_cut_off":%b' % (
+                key,
+                model,
+                cut_off,
+            )
+            as_rejected[key] = b',"rejected_id":%d,"rejected_model":%b,"rejected_cut_off":%b' % (
+                key,
+                model,
+                cut_off,
+            )
         where = b',"round":%d,"split":%b' % (group.round, orjson.dumps(group.split))
         for ranking in group.rankings:
             who = b'%b,"ranking_id":%d,"labeler":%b,"comparison_id":' % (
@@ -138,8 +151,8 @@ class _RowGroup:
         self.prompts = Conversations()
         self.names = Vocabulary()
         self.texts: list[str] = []
-        # A row each: completion (id, model), ranking (prompt, id, labeler, round, split).
-        self.completions: list[tuple[int, int]] = []
+        # A row each: completion (id, model, cut off), ranking (prompt, id, labeler, round, split).
+        self.completions: list[tuple[int, int, bool]] = []
         self.rankings: list[tuple[int, int, int, int, int]] = []
         # Ranking, winner, loser, id, strength, winner_unacceptable, loser_unacceptable.
         self.rows: list[tuple[int, int, int, int, int, bool, bool]] = []
@@ -155,7 +168,8 @@ class _RowGroup:
         first = len(self.texts)
         self.texts += [completion.text for completion in group.completions]
         self.completions += [
-            (completion.id, number(completion.model)) for completion in group.completions
+            (completion.id, number(completion.model), completion.cut_off)
+            for completion in group.completions
         ]
         self.numbers = {
             completion.id: first + position for position, completion in enumerate(group.completions)
@@ -182,7 +196,7 @@ class _RowGroup:
     def table(self) -> pa.Table:
         ranking, winner, loser, key, strength, winner_bad, loser_bad = _columns(self.rows, 7)
         prompt, ranking_id, labeler, round_number, split = _columns(self.rankings, 5)
-        completion, model = _columns(self.completions, 2)
+        completion, model, cut_off = _columns(self.completions, 3)
         return pa.Table.from_arrays(
             [
                 self.prompts.column(prompt[ranking]),
@@ -190,8 +204,10 @@ class _RowGroup:
                 answers(loser, self.texts),
                 pa.array(completion[winner]),
                 self.names.column(model[winner]),
+                pa.array(cut_off[winner] != 0),
                 pa.array(completion[loser]),
                 self.names.column(model[loser]),
+                pa.array(cut_off[loser] != 0),
                 pa.array(round_number[ranking]),
                 self.names.column(split[ranking]),
                 pa.array(ranking_id[ranking]),

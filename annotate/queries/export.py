@@ -35,9 +35,10 @@ SELECT t.position, t.id, p.id, p.external_id, p.split, p.messages::text, p.docum
    AND EXISTS (SELECT FROM annotate_ranking r WHERE r.task_id = t.id AND r.current)
  ORDER BY t.position LIMIT %s
 """
-# In any order, because preferences name them by id.
+# In any order, because preferences name them by id. What they do not tell is as by default.
 _ANSWERS = """
-SELECT task_id, id, text, model_name FROM annotate_completion WHERE task_id = ANY(%s)
+SELECT task_id, id, text, model_name, '', 0.0::float8, 1.0::float8, 0, finish_reason
+  FROM annotate_completion WHERE task_id = ANY(%s)
 """
 _COMPLETIONS = """
 SELECT task_id, id, text, model_name, adapter_hash,

@@ -64,6 +64,22 @@ def test_the_comparisons_are_those_that_were_said(
         assert row["prompt"] == Ranking.objects.get().task.prompt.messages
 
 
+def test_comparisons_tell_which_answers_were_cut_off(
+    ada: APIClient, lena: APIClient, project: Project, ada_user: User
+) -> None:
+    cast.add_prompts(project, 1)
+    cast.write_completions(cast.make_round(project, ada_user), cut_off={2})
+    rank(lena)
+
+    rows = exported(ada, "comparisons")
+
+    broken_off = Ranking.objects.get().task.completions.get(number=2).pk
+    assert len(rows) == 5
+    for row in rows:
+        for side in ("chosen", "rejected"):
+            assert row[f"{side}_cut_off"] is (row[f"{side}_id"] == broken_off)
+
+
 def test_the_rankings_are_those_that_were_said(
     ada: APIClient, lena: APIClient, round_one: Round
 ) -> None:

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from annotate.exchange import preferences
-from annotate.exchange.groups import TaskGroup
+from annotate.exchange.groups import ExportedCompletion, TaskGroup
 from annotate.exchange.preferences import jsonl_preferences, parquet_preferences
-from tests.exchange.sample import HOSTILE, many, two_labelers
+from annotate.ranking import Judgment
+from tests.exchange.sample import HOSTILE, many, ranking_of, two_labelers
 
 Export = Callable[[Iterable[TaskGroup]], Iterator[bytes]]
 Row = dict[str, object]
@@ -44,8 +45,10 @@ def test_a_row_worked_by_hand(rows_of: Callable[[Iterable[TaskGroup]], list[Row]
         "rejected": [{"role": "assistant", "content": "Red, green and blue."}],
         "chosen_id": 12,
         "chosen_model": "base@v2",
+        "chosen_cut_off": True,
         "rejected_id": 11,
         "rejected_model": "base",
+        "rejected_cut_off": False,
         "round": 3,
         "split": "train",
         "ranking_id": 1,
@@ -65,6 +68,32 @@ def test_ties_are_no_preferences(rows_of: Callable[[Iterable[TaskGroup]], list[R
     assert said == [(12, 11, 2), (12, 14, 2), (12, 13, 0), (11, 13, 0), (14, 13, 0)]
     assert [row["rejected_unacceptable"] for row in rows] == [False, False, True, True, True]
     assert {row["labeler"] for row in rows} == {"lena"}
+
+
+def test_an_answer_that_was_cut_off_says_so_on_either_side(
+    rows_of: Callable[[Iterable[TaskGroup]], list[Row]],
+) -> None:
+    group = TaskGroup(
+        1,
+        1,
+        "",
+        1,
+        "train",
+        [{"role": "user", "content": "Sky?"}],
+        [
+            ExportedCompletion(7, "Blue.", "base", finish_reason="stop"),
+            ExportedCompletion(8, "The colour of the", "base", finish_reason="length"),
+            ExportedCompletion(9, "", "base"),
+        ],
+        [ranking_of(1, "lena", Judgment(((7,), (8,), (9,))))],
+    )
+
+    rows = rows_of([group])
+
+    assert [
+        (row["chosen_id"], row["chosen_cut_off"], row["rejected_id"], row["rejected_cut_off"])
+        for row in rows
+    ] == [(7, False, 8, True), (7, False, 9, False), (8, True, 9, False)]
 
 
 def test_both_formats_have_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def test_exported_comparisons_are_groups_of_two(suffix: str, tmp_path: Path) -> 
     assert [group.key for group in found.train] == [f"pairs.{suffix}:{n}" for n in range(1, 6)]
     assert texts(found.train[0]) == (
         chatml(("system", "Be brief."), ("user", HOSTILE)),
-        [f"{HOSTILE}<|im_end|>", "Red, green and blue.<|im_end|>"],
+        [HOSTILE, "Red, green and blue.<|im_end|>"],
     )
     first = Ranking(((0,), (1,)), (Pair(0, 1, margin=2.0),))
     assert found.train[0].rankings == (first,)
@@ -102,6 +102,8 @@ def test_every_format_of_pairs(
         (pairs.BAD_STRENGTH, pair(strength=4)),
         (pairs.BAD_STRENGTH, pair(strength=True)),
         (pairs.BAD_MARK, pair(chosen_unacceptable="no")),
+        (pairs.BAD_CUT_OFF, pair(rejected_cut_off="no")),
+        (pairs.SAME, pair(chosen="a", rejected="a \n")),
     ],
 )
 def test_a_bad_row_is_counted_and_explained(
@@ -111,6 +113,29 @@ def test_a_bad_row_is_counted_and_explained(
 
     assert len(found.train) == 1
     assert dropped(found) == {reason: 1}
+
+
+def test_an_answer_that_was_cut_off_is_not_ended(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "Sky?", "chosen": "Blue.", "rejected": "The colour of the", **cut_off}
+        for cut_off in ({"rejected_cut_off": True}, {"chosen_cut_off": True}, {})
+    ]
+
+    found = load_pairs(tmp_path, *rows)
+
+    assert [texts(group)[1] for group in found.train] == [
+        ["Blue.<|im_end|>", "The colour of the"],
+        ["Blue.", "The colour of the<|im_end|>"],
+        ["Blue.<|im_end|>", "The colour of the<|im_end|>"],
+    ]
+
+
+def test_the_same_text_once_cut_off_is_not_the_same_answer(tmp_path: Path) -> None:
+    row = {"prompt": "Sky?", "chosen": "Blue.", "rejected": "Blue.", "rejected_cut_off": True}
+
+    (group,) = load_pairs(tmp_path, row).train
+
+    assert texts(group)[1] == ["Blue.<|im_end|>", "Blue."]
 
 
 def test_margins_are_a_reward_models_and_evaluations(tmp_path: Path) -> None:

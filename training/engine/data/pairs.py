@@ -4,11 +4,13 @@
 plain texts; HH-RLHF's transcripts. A plain text as prompt is one user message: models are trained
 as they are served, through the chat template. Optional columns: margin (what the chosen one's
 reward is to exceed the other's by), strength (1 slightly, 2 clearly, 3 significantly, 0 not said),
-weight, split, chosen_unacceptable, rejected_unacceptable.
+weight, split, chosen_unacceptable, rejected_unacceptable, chosen_cut_off, rejected_cut_off (the
+answer ended at a number of tokens, so the end of the turn does not follow it).
 """
 
 from typing import Any
 
+from formats.completions import Completion, alike
 from training.engine.data import conversations
 from training.engine.data.conversations import Messages
 from training.engine.data.examples import (
@@ -31,6 +33,7 @@ SAME = "chosen and rejected are the same"
 BAD_MARGIN = "the margin is not a number of 0 or more"
 BAD_STRENGTH = "the strength is not one of 0 to 3"
 BAD_MARK = "chosen_unacceptable or rejected_unacceptable is neither true nor false"
+BAD_CUT_OFF = "chosen_cut_off or rejected_cut_off is neither true nor false"
 
 
 def read_pair(row: Row) -> Example:
@@ -44,8 +47,12 @@ def read_pair(row: Row) -> Example:
             raise Refused(NO_ANSWER)
     if chosen[:-1] != rejected[:-1]:
         raise Refused(DIFFERENT)
-    texts = [turns[-1]["content"] for turns in (chosen, rejected)]
-    if texts[0] == texts[1]:
+    cut_off = _marks(values, "cut_off", BAD_CUT_OFF)
+    answers = [
+        Completion(turns[-1]["content"], ended)
+        for turns, ended in zip((chosen, rejected), cut_off, strict=True)
+    ]
+    if alike(*answers):
         raise Refused(SAME)
     said = Said(
         ((0,), (1,)),
@@ -55,7 +62,9 @@ def read_pair(row: Row) -> Example:
         margin=_margin(values),
     )
     asked = conversations.prompt(chosen[:-1])
-    return Example(row.where, asked, tuple(map(Answer, texts)), said, held_out(values))
+    return Example(
+        row.where, asked, tuple(Answer(*each) for each in answers), said, held_out(values)
+    )
 
 
 def _whole(values: dict[str, Any], side: str) -> Messages:
@@ -97,7 +106,13 @@ def _strength(values: dict[str, Any]) -> int | None:
 
 
 def _unacceptable(values: dict[str, Any]) -> frozenset[int]:
-    marks = [values.get(f"{side}_unacceptable", False) for side in ("chosen", "rejected")]
-    if not all(type(mark) is bool for mark in marks):
-        raise Refused(BAD_MARK)
+    marks = _marks(values, "unacceptable", BAD_MARK)
     return frozenset(place for place, mark in enumerate(marks) if mark)
+
+
+def _marks(values: dict[str, Any], name: str, problem: str) -> list[bool]:
+    """The yes or no of both sides, no where a column is absent."""
+    marks = [values.get(f"{side}_{name}", False) for side in ("chosen", "rejected")]
+    if not all(type(mark) is bool for mark in marks):
+        raise Refused(problem)
+    return marks

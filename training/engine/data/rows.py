@@ -34,6 +34,8 @@ COLUMNS = {
     "strength",
     "chosen_unacceptable",
     "rejected_unacceptable",
+    "chosen_cut_off",
+    "rejected_cut_off",
     "messages",
     "completion",
     "text",

@@ -8,6 +8,7 @@ export const COLUMNS: Record<ExportKind, readonly { names: string; type: string;
     { names: "chosen, rejected", type: "messages", text: "admin.column.sides" },
     { names: "chosen_id, rejected_id", type: "int", text: "admin.column.ids" },
     { names: "chosen_model, rejected_model", type: "text", text: "admin.column.models" },
+    { names: "chosen_cut_off, rejected_cut_off", type: "bool", text: "admin.column.cut_off" },
     { names: "round, split", type: "int, text", text: "admin.column.round" },
     { names: "ranking_id, labeler, comparison_id", type: "int, text, int", text: "admin.column.origin" },
     { names: "strength", type: "int", text: "admin.column.strength" },

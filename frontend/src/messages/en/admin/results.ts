@@ -87,6 +87,7 @@ export default {
   "admin.column.origin": "The ranking it follows from, who made it, and the comparison's own id.",
   "admin.column.strength": "1 slightly, 2 clearly, 3 significantly better; 0 not said.",
   "admin.column.unacceptable": "Whether the labeler marked that side as unacceptable.",
+  "admin.column.cut_off": "Whether that answer ended at the longest length allowed, so the model did not end it there: train it without the end of the turn.",
   "admin.column.completions": "All responses with text, model, sampling parameters, tokens and log-probability.",
   "admin.column.tiers": "Best first; responses in one list are tied. Numbers are positions in completions.",
   "admin.column.strengths": "Between neighbouring tiers: 1 slightly, 2 clearly, 3 significantly; 0 not said.",
