@@ -138,7 +138,7 @@ def rank_with_a_tie_a_mark_and_an_undo(lena: Workbench) -> list[Judged]:
                 lena.press("=", label)
         unacceptable = tiers[-1] if number == 3 else ""
         if unacceptable:
-            lena.press("x")
+            lena.press("x", "Escape")  # out of the field for the reason
         said.append(lena.judged(tiers, unacceptable))
         lena.submit()
     return said

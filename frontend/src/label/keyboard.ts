@@ -1,3 +1,4 @@
+import { focusOrigin } from "$lib/focus-origin";
 import { commandFor, type Command } from "./keys";
 
 interface Listening {
@@ -14,14 +15,19 @@ export function listenToKeys({ labels, strength, run }: Listening): () => void {
     if (target && isTyping(target)) return typing(event, target, run);
     const command = commandFor(event, labels(), strength);
     if (!command || (event.repeat && command.do === "submit")) return;
-    // Enter works what has the focus; on a rating or a tag it does nothing of its own, so it submits.
-    if (command.do === "submit" && target?.closest("button, a, summary")) return;
+    if (command.do === "submit" && worksItself(target)) return;
     if (isArrow(command) && target?.matches("input")) return;
     if (command.do !== "nudge" || canNudge()) event.preventDefault();
     run(command);
   }
   addEventListener("keydown", pressed);
   return () => removeEventListener("keydown", pressed);
+}
+
+/** Enter works what somebody moved to with Tab. On a rating or a tag it does nothing of its own, so it submits. */
+function worksItself(target: HTMLElement | null): boolean {
+  const control = target?.closest("button, a, summary");
+  return control !== null && control !== undefined && focusOrigin.byKeyboard(control);
 }
 
 /** Up and down scroll the page as long as no ranked response is chosen. */
@@ -35,9 +41,14 @@ function isTyping(target: HTMLElement): boolean {
 }
 
 function typing(event: KeyboardEvent, target: HTMLElement, run: (command: Command) => void): void {
-  if (event.key === "Escape") target.blur();
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+  // Safari ends a composition before it tells of the Enter that ended it; the old code 229 gives it away.
+  if (event.keyCode === 229) return;
+  const enter = event.key === "Enter";
+  if (enter && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     run({ do: "submit" });
+  } else if (event.key === "Escape" || (enter && target instanceof HTMLInputElement)) {
+    event.preventDefault();
+    target.blur();
   }
 }

@@ -32,6 +32,7 @@ const others: Readonly<Record<string, Command>> = {
   Backspace: { do: "takeBack" },
   Enter: { do: "submit" },
   "?": { do: "keys" },
+  "؟": { do: "keys" },
   Escape: { do: "escape" },
   ArrowLeft: { do: "focus", step: -1 },
   ArrowRight: { do: "focus", step: 1 },
@@ -43,7 +44,8 @@ export function commandFor(press: KeyPress, labels: readonly Label[], strength: 
   if (press.ctrlKey || press.metaKey || press.altKey) return null;
   const known = others[press.key];
   if (known) return known;
-  if (strength && /^[0-3]$/.test(press.key)) return { do: "strength", value: Number(press.key) || null };
+  const figure = strength ? figureOf(press) : null;
+  if (figure !== null) return { do: "strength", value: figure || null };
   const letter = latinLetter(press);
   if (letter === null) return null;
   const label = letter.toUpperCase();
@@ -51,9 +53,23 @@ export function commandFor(press: KeyPress, labels: readonly Label[], strength: 
   return commands[letter] ?? (labels.includes(label) ? { do: "place", label } : null);
 }
 
-/** On a Cyrillic or Greek layout the position of the key says which Latin letter is meant. */
+/**
+ * What the key writes says which letter is meant; where it writes none of ours (Cyrillic, Greek,
+ * the two characters of Arabic "لا"), its position on the keyboard does.
+ */
 function latinLetter({ key, code }: KeyPress): string | null {
   if (/^[a-z]$/i.test(key)) return key.toLowerCase();
-  if (key.length === 1 && key > "\u007f" && /^Key[A-Z]$/.test(code)) return code.slice(3).toLowerCase();
-  return null;
+  return saysNothing(key) && /^Key[A-Z]$/.test(code) ? code.slice(3).toLowerCase() : null;
 }
+
+/** Strength 0 to 3. On a French keyboard the key of the 1 writes "&" without Shift. */
+function figureOf({ key, code, shiftKey }: KeyPress): number | null {
+  if (/^[0-3]$/.test(key)) return Number(key);
+  return !shiftKey && !/^[\da-z]$/i.test(key) && !isNamed(key) && /^Digit[0-3]$/.test(code) ? Number(code.slice(5)) : null;
+}
+
+/** A key that writes a character of ASCII means that one: the full stop of a Dvorak keyboard is no E. */
+const saysNothing = (key: string): boolean => !isNamed(key) && !/^[ -~]$/.test(key);
+
+/** "Tab", "F5", "Home" have a meaning of their own; the names of the browser for "I cannot tell" do not. */
+const isNamed = (key: string): boolean => /^[A-Z][A-Za-z\d]+$/.test(key) && !["Dead", "Unidentified", "Process"].includes(key);

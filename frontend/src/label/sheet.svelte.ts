@@ -2,13 +2,18 @@ import type { Judging, PromptContent, ResponseText } from "$lib/api/types";
 import { render } from "$lib/markdown/render";
 import { ActiveTime } from "./active-time";
 import { draftOf, formFrom, isTouched, judgmentOf, missingFrom, type DraftBody, type Form } from "./judgment";
-import { boundary, reduce, tierOf, type Action, type Label } from "./ranking";
+import { boundary, isUnacceptable, reduce, tierOf, type Action, type Label } from "./ranking";
+
+/** A field for words: the reason of a response, the rationale, the better answer. */
+export type WordField = `reason-${Label}` | "rationale" | "answer";
 
 /** One task with the form being filled in: what the workbench and the edit page show. */
 export class Sheet {
   form: Form = $state.raw({} as Form);
   readonly labels: readonly Label[];
   readonly time: ActiveTime;
+  /** The field in which the next words belong, because it was opened or is missing; it takes the focus. */
+  asking: WordField | null = $state(null);
   /** Called after every change by the person. */
   onchange: () => void = () => undefined;
 
@@ -52,6 +57,8 @@ export class Sheet {
   rank(action: Action): void {
     const ranking = reduce(this.form.ranking, action);
     if (ranking === this.form.ranking) return;
+    const marked = this.labels.find((label) => isUnacceptable(ranking, label) && !isUnacceptable(this.form.ranking, label));
+    if (marked !== undefined) this.asking = `reason-${marked}`;
     const moved = ranking.tiers !== this.form.ranking.tiers || ranking.unacceptable !== this.form.ranking.unacceptable;
     this.form = { ...this.form, ranking };
     if (moved) this.onchange();
@@ -88,7 +95,17 @@ export class Sheet {
   }
 
   setDemonstration(demonstration: Form["demonstration"]): void {
+    if (demonstration && !this.form.demonstration) this.asking = "answer";
     this.change({ demonstration });
+  }
+
+  /** Puts the focus where something is missing that is said in words; true when there is such a field. */
+  askForMissing(): boolean {
+    const kind = this.missing?.kind;
+    if (kind === "rationale") this.asking = "rationale";
+    else if (kind === "demonstration") this.asking = "answer";
+    else return false;
+    return true;
   }
 
   private change(part: Partial<Form>): void {
