@@ -6,11 +6,13 @@ used stops the process with one line that names it and says what was expected.
 
 import hashlib
 import os
+import random
 import re
 import secrets
 import shlex
 import socket
 import tempfile
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -29,6 +31,7 @@ EXPECTED = {  # pydantic's kinds of problem in the words of the README
     "less_than_equal": "expected a whole number of at most {le}",
 }
 ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s?#]*)?")
+PORTS = range(20_000, 30_000)  # below those that systems give to outgoing connections
 LONGEST_SOCKET_FOLDER = 64  # a Unix socket's whole path must stay below 108 bytes on Linux
 
 
@@ -332,14 +335,13 @@ class Environment(BaseSettings):
             return self.given_inference_port
         path = self.var_dir / "inference_port"
         if not path.exists():
-            self.remember_inference_port(free_port())
+            self.var_dir.mkdir(parents=True, exist_ok=True)
+            _write_once(path, str(free_port()))
         return int(path.read_text())
 
-    def remember_inference_port(self, port: int) -> None:
-        self.var_dir.mkdir(parents=True, exist_ok=True)
-        draft = self.var_dir / f".inference_port.{os.getpid()}"
-        draft.write_text(f"{port}\n")
-        draft.replace(self.var_dir / "inference_port")
+    def choose_another_inference_port(self) -> None:
+        """When somebody else listens on the remembered one."""
+        (self.var_dir / "inference_port").unlink(missing_ok=True)
 
     @cached_property
     def secret_key(self) -> str:
@@ -367,10 +369,16 @@ class Environment(BaseSettings):
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback TCP port that nobody uses now.
+
+    Its server may open it a minute later, so it is none of those that the system gives to whoever
+    connects or asks for any, and the choice is by chance: two that look at once find two.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no port from {PORTS[0]} to {PORTS[-1]} is free")
 
 
 def _write_once(path: Path, text: str) -> None:
@@ -381,7 +389,7 @@ def _write_once(path: Path, text: str) -> None:
             file.write(text + "\n")
         os.link(draft, path)
     except FileExistsError:
-        pass  # the other process's secret is as good as ours
+        pass  # the other process's is as good as ours
     finally:
         Path(draft).unlink()
 

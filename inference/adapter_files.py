@@ -4,6 +4,7 @@ The rules of training/engine/adapters/files.py: adapter.json holds the sha256 of
 over those, which is the content hash and so the adapter's name.
 """
 
+import fcntl
 import hashlib
 import json
 import shutil
@@ -52,7 +53,25 @@ def read_adapter(folder: Path) -> AdapterFiles:
 
 
 def copy_adapter(files: AdapterFiles, destination: Path) -> None:
-    """Put a checked copy at `destination`, whole or not at all. Raises SwapRefused."""
+    """Put a checked copy at `destination`, whole or not at all. Raises SwapRefused.
+
+    A good copy that is there stays: replicas may be reading it.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with (destination.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_copy(destination, files):
+            _copy(files, destination)
+
+
+def _is_copy(folder: Path, files: AdapterFiles) -> bool:
+    try:
+        return read_adapter(folder).content_hash == files.content_hash
+    except SwapRefused:
+        return False
+
+
+def _copy(files: AdapterFiles, destination: Path) -> None:
     with _whole(destination) as draft:
         for name in (*files.card["files"], CARD):
             shutil.copyfile(files.folder / name, draft / name)
@@ -90,7 +109,6 @@ def write_zero(like: AdapterFiles, parent: Path) -> AdapterFiles:
 @contextmanager
 def _whole(destination: Path) -> Iterator[Path]:
     """A draft beside `destination` that takes its place if the block ends well."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=destination.parent, prefix=".draft."))
     try:
         yield draft

@@ -4,12 +4,10 @@ All of them run even when one fails; the exit status is not 0 when any did. Test
 servers, browsers and each other's processes, so three groups of them run beside each other, each
 with servers of its own. What the engine's and the pages' group say is shown when they have ended.
 
-A few tests that failed beside the others are run once more alone, and named. One that passes then
-is not acquitted: it lacks patience with a busy machine, or the code has a race, and is to be mended
-in either case. It only does not hold up what has nothing to do with it.
+A test that fails fails the run. One that fails now and then lacks patience with a busy machine, or
+the code has a race: running it again would hide which.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -38,15 +36,11 @@ class Group:
     environment: Mapping[str, str] = field(default_factory=dict)
     niceness: int = 0
 
-    @property
-    def cache(self) -> Path:
-        """Of its own: several pytests at a time would write the same one."""
-        return CHECKOUT / ".pytest_cache" / self.name
-
-    def started(self, *options: str, output: int) -> subprocess.Popen[str]:
-        place = ["-o", f"cache_dir={self.cache}"]
+    def started(self, output: int) -> subprocess.Popen[str]:
+        # Several pytests at a time would write the same cache.
+        place = ["-o", f"cache_dir={CHECKOUT / '.pytest_cache' / self.name}"]
         return subprocess.Popen(
-            [sys.executable, "-m", "pytest", "--color=no", *place, *options, *self.arguments],
+            [sys.executable, "-m", "pytest", "--color=no", *place, *self.arguments],
             cwd=CHECKOUT,
             env={**os.environ, **self.environment},
             stdout=output,
@@ -54,13 +48,6 @@ class Group:
             text=True,
             preexec_fn=partial(os.nice, self.niceness),
         )
-
-    def failures(self) -> int:
-        """How many tests failed in its last run."""
-        try:
-            return len(json.loads((self.cache / "v" / "cache" / "lastfailed").read_text()))
-        except FileNotFoundError:
-            return 0
 
 
 # They need no pages, and begin before these are built. They compute: on two cores, the others'
@@ -91,9 +78,6 @@ PAGES = Group(
     ),
 )
 OTHERS = Group("others", [f"--ignore={one}" for one in (*ENGINE.arguments, *PAGES.arguments)])
-FEW = 3  # failures that may be the machine's
-SOME_FAILED = 1  # pytest's exit code when it ran to its end
-CLEAN = "--cache-clear"  # of what failed in earlier runs
 PASSED, FAILED = "passed", "FAILED"
 CHROMIUMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 LINT_IMPORTS = str(Path(sys.executable).parent / "lint-imports")
@@ -115,17 +99,11 @@ def main() -> int:
             results[name] = timed(name, step)
         pages = running.enter_context(beside(PAGES))
         for group, step in (
-            (OTHERS, partial(shown, OTHERS, CLEAN)),
+            (OTHERS, partial(shown, OTHERS)),
             (PAGES, pages),
             (ENGINE, engine),
         ):
             results[group.name] = timed(f"tests: {group.name}", step)
-    for group in (OTHERS, PAGES, ENGINE):
-        if results[group.name].verdict == FAILED and 0 < group.failures() <= FEW:
-            name = f"{group.name}, what failed once more and alone"
-            results[name] = timed(name, partial(shown, group, "--last-failed"))
-            if results[name].verdict == PASSED:
-                results[group.name].verdict = "unsteady"
     print()
     for name, result in results.items():
         print(f"{result.verdict:8}  {result.seconds:7.1f} s  {name}")
@@ -203,30 +181,28 @@ def install_browser() -> bool:
 last_lines: list[str] = []
 
 
-def shown(group: Group, *options: str) -> bool:
+def shown(group: Group) -> bool:
     """Run a group's tests and show what they write as they write it."""
-    with group.started(*options, output=subprocess.PIPE) as process:
-        show(process.stdout or ())
-    return ended_well(group, process.returncode)
+    with group.started(subprocess.PIPE) as process:
+        last = show(process.stdout or ())
+    return ended_well(process.returncode, last)
 
 
-def ended_well(group: Group, code: int) -> bool:
-    if code not in (0, SOME_FAILED):  # it ran not all of them: what failed is not all that would
-        shutil.rmtree(group.cache, ignore_errors=True)
-    return code == 0
+def ended_well(code: int, last: str) -> bool:
+    """A test that ends the process may leave 0 behind; only pytest itself sums up."""
+    return code == 0 and " passed" in last
 
 
 @contextmanager
 def beside(group: Group) -> Iterator[Callable[[], bool]]:
     """Begin a group's tests; what is given waits for their end and shows what they wrote."""
     with tempfile.TemporaryFile("w+") as output:
-        process = group.started(CLEAN, output=output.fileno())
+        process = group.started(output.fileno())
 
         def wait() -> bool:
             code = process.wait()
             output.seek(0)
-            show(output)
-            return ended_well(group, code)
+            return ended_well(code, show(output))
 
         try:
             yield wait
@@ -235,12 +211,14 @@ def beside(group: Group) -> Iterator[Callable[[], bool]]:
             process.wait()
 
 
-def show(lines: Iterable[str]) -> None:
+def show(lines: Iterable[str]) -> str:
+    """Print them; returns the last one that says something."""
     last = "did not run"
     for line in lines:
         print(line, end="", flush=True)
         last = line.strip().strip("= ") or last
     last_lines.append(last)
+    return last
 
 
 if __name__ == "__main__":

@@ -81,8 +81,11 @@ def _fetch(storage: Storage, content_hash: str, folder: Path) -> None:
         for name in orjson.loads((draft / CARD).read_bytes())["files"]:
             _copy(storage, content_hash, name, draft)
         draft.chmod(0o755)
-        if not folder.exists():
+        try:
             draft.rename(folder)
+        except OSError:
+            if not folder.exists():  # another process brought the same one
+                raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -95,7 +95,7 @@ def choose_inference_port(env: Environment) -> None:
     except Refusal as refusal:
         if env.given_inference_port:
             raise Refusal(f"INFERENCE_PORT: {refusal}") from refusal
-        env.remember_inference_port(environment.free_port())
+        env.choose_another_inference_port()
 
 
 def lock_file(env: Environment) -> TextIO:

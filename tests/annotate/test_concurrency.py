@@ -15,6 +15,7 @@ from annotate.models import Claim, ClaimState, Comparison, Project, Ranking, Rol
 from annotate.services import claims, rankings
 from annotate.services.projects import create_project
 from tests import cast
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 LABELERS, OVERLAP, TASKS, K = 64, 3, 200, 4
@@ -38,9 +39,9 @@ def test_no_place_is_taken_twice_and_every_place_is_used(project: Project) -> No
         watch = threads.submit(watch_for_surplus, watching, surplus)
         working = [threads.submit(label_until_done, person) for person in people]
         for one in working:
-            one.result(timeout=240)
+            one.result(timeout=PATIENCE_S)
         watching.set()
-        watch.result(timeout=30)
+        watch.result(timeout=PATIENCE_S)
 
     assert surplus == []
     round_ = Round.objects.get()

@@ -18,6 +18,7 @@ from annotate.services.projects import create_project
 from tests import cast
 from tests.annotate.test_concurrency import watch_for_surplus
 from tests.benchmarks.load import Browser
+from tests.patience import PATIENCE_S
 from tests.services import Site
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
@@ -49,8 +50,8 @@ def test_everything_is_ranked_three_times_and_no_more(project: Project, site: Si
             receipts = asyncio.run(label(port, sessions))
         finally:
             done.set()
-        watch.result(timeout=30)
-        clock.result(timeout=30)
+        watch.result(timeout=PATIENCE_S)
+        clock.result(timeout=PATIENCE_S)
 
     assert surplus == []
     assert not Slot.objects.filter(ranking=None).exists(), "every slot is used"

@@ -27,7 +27,8 @@ from annotate.models import Project, Role, Round, User
 from annotate.services.projects import create_project
 from annotate.services.rankings import Said, submit_ranking
 from tests import cast, services
-from tests.browser.screen import PATIENCE_MS, Workbench
+from tests.browser.screen import Workbench
+from tests.patience import PATIENCE_MS
 from tests.services import Site
 
 
@@ -44,6 +45,7 @@ class Visits:
         """A new profile; with a user name, one that is signed in already."""
         options = {"viewport": {"width": 1280, "height": 800}, **options}
         context = self.browser.new_context(base_url=self.site.url, **options)
+        context.set_default_timeout(PATIENCE_MS)
         self.contexts.append(context)
         if username:
             sign_in_by_cookie(context, self.site.url, username)
@@ -100,6 +102,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """A new browser profile; relative addresses lead to the site."""
     context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(PATIENCE_MS)
     yield context.new_page()
     context.close()
 

@@ -8,8 +8,7 @@ from playwright.sync_api import Page, expect
 
 from annotate.models import Ranking
 from tests import cast
-
-PATIENCE_MS = 30_000  # as Playwright waits for a page; the machine may be doing other things
+from tests.patience import PATIENCE_S
 
 
 def words(text: str) -> str:
@@ -19,7 +18,7 @@ def words(text: str) -> str:
 
 def eventually(page: Page, condition: Callable[[], bool]) -> None:
     """Wait for something outside of the page, such as a row in the database."""
-    patience = time.monotonic() + PATIENCE_MS / 1000
+    patience = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < patience, "it did not come about"
         page.wait_for_timeout(50)

@@ -16,6 +16,7 @@ from annotate.models import Project, Ranking, Role
 from annotate.services.projects import create_project
 from tests import cast
 from tests.browser.screen import Judged, Workbench, sign_in, words
+from tests.patience import PATIENCE_MS
 from tests.services import Site
 
 pytestmark = [
@@ -52,6 +53,7 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[[], Page]]:
 
     def new_page() -> Page:
         context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 800})
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         return context.new_page()
 
@@ -110,12 +112,12 @@ def trigger_round(ada: Page) -> None:
     ada.goto("/projects/tone/rounds/new")
     ada.get_by_test_id("round-k").select_option("4")
     ada.get_by_test_id("round-split").select_option("")
-    expect(ada.get_by_test_id("source-model-0")).not_to_have_value("", timeout=120_000)
+    expect(ada.get_by_test_id("source-model-0")).not_to_have_value("")
     ada.get_by_test_id("source-max_tokens-0").fill("24")
     expect(ada.get_by_test_id("round-matching")).to_have_attribute("data-n", "4")
     ada.get_by_test_id("round-start").click()
     state = ada.get_by_test_id("round-state").first
-    expect(state).to_have_attribute("data-state", "labeling", timeout=180_000)
+    expect(state).to_have_attribute("data-state", "labeling")
 
 
 def rank_with_a_tie_a_mark_and_an_undo(lena: Workbench) -> list[Judged]:

@@ -124,7 +124,7 @@ def test_skip_and_flag_with_reasons(visits: Visits, start_round: StartRound) -> 
     bench.rank("A", "B", "C", "D")
     bench.submit()
     empty = page.get_by_test_id("empty-queue")
-    expect(empty).to_have_attribute("data-reason", "all_done", timeout=20_000)
+    expect(empty).to_have_attribute("data-reason", "all_done")
     bench.expect_sent(1)
     assert not Ranking.objects.exclude(claim__state=ClaimState.RANKED).exists()
 

@@ -21,7 +21,7 @@ from tests.browser.learning import (
     make_run,
     rank_some,
 )
-from tests.browser.screen import PATIENCE_MS, eventually
+from tests.browser.screen import eventually
 from tests.browser.test_accessibility import PHONE, check
 from training.models import RunMetric, RunState, Snapshot, TrainingRun
 
@@ -68,7 +68,7 @@ def test_a_run_is_asked_for_with_its_memory_known(
     expect(page.get_by_test_id("runs-empty")).to_be_visible()
     page.get_by_test_id("run-new").click()
     # The real engine reads the base's configuration in a process of its own.
-    expect(page.get_by_test_id("memory-total")).to_be_visible(timeout=6 * PATIENCE_MS)
+    expect(page.get_by_test_id("memory-total")).to_be_visible()
     expect(page.get_by_test_id("method-sft")).to_be_disabled()
     expect(page.get_by_test_id("method-rloo")).to_be_disabled()
     page.get_by_test_id("run-start").click()

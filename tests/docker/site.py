@@ -21,6 +21,7 @@ from annotate.environment import CHECKOUT, free_port
 from tests import services
 from tests.docker import definitions
 from tests.docker.definitions import DOCKER
+from tests.patience import PATIENCE_S
 
 PROGRAMS = str(Path(sys.executable).parent)
 READY_WITHIN = 60.0  # seconds
@@ -138,7 +139,7 @@ def _running(command: list[str], folder: Path, environment: Mapping[str, str]) -
         yield
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE_S)
 
 
 def _wait_for_certificate(port: int, trust: ssl.SSLContext) -> None:

@@ -11,8 +11,7 @@ from annotate.queries.prompts import PromptFilter
 from annotate.services import rounds
 from inference.models import ServedModel
 from tests import services
-
-PATIENCE_S = 240.0
+from tests.patience import PATIENCE_S
 
 
 def kill_and_restart(child: Child) -> None:

@@ -7,8 +7,7 @@ from uuid import uuid4
 import httpx
 
 from tests import cast
-
-PATIENCE_S = 60.0
+from tests.patience import PATIENCE_S
 
 
 class Labeler:

@@ -11,6 +11,7 @@ from annotate.models import Comparison, Project, Ranking, Slot, User
 from tests import cast
 from tests.faults.breaking import kill_and_restart, wait
 from tests.faults.people import Labeler
+from tests.patience import PATIENCE_S
 from tests.services import Site
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
@@ -34,7 +35,7 @@ def test_the_web_server_dies_during_a_submit(site: Site, ready: None) -> None:
             wait("the submit to hang", submit_hangs)
             site.child.kill()
         site.child.start()
-        assert receipt.result(timeout=60).status_code in (200, 201)
+        assert receipt.result(timeout=PATIENCE_S).status_code in (200, 201)
         wait("the server", lambda: lena.take([]) is not None)
     assert Ranking.objects.count() == 1
     assert Comparison.objects.count() == 6
@@ -76,7 +77,7 @@ def test_labelers_go_on_after_a_kill(
         assert first.wait(60)
         kill_and_restart(child)
         for one in working:
-            one.result(timeout=120)
+            one.result(timeout=PATIENCE_S)
 
     assert len(set(receipts)) == len(receipts) == TASKS
     assert set(Ranking.objects.values_list("pk", flat=True)) == set(receipts)

@@ -15,6 +15,7 @@ from django.conf import settings
 from annotate.launch import plan
 from annotate.launch.child import Child
 from tests.faults.breaking import kill_and_restart, wait
+from tests.patience import PATIENCE_S
 from tests.services import ENV
 from tests.training.test_ppo import FUNCTION
 from training.engine.ppo.rollouts.versions import WAITED
@@ -54,7 +55,7 @@ def test_vllm_dies_during_a_run(folder: Path, vllm: Child, monkeypatch: pytest.M
     with engine(folder) as running:
         wait("a version of the actor on the server", lambda: versions() != [])
         kill_and_restart(vllm)
-        assert running.wait(timeout=300) == 0, (folder / "log").read_text()
+        assert running.wait(timeout=PATIENCE_S) == 0, (folder / "log").read_text()
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     # The server forgot the actor: another model would be a nat a token away.

@@ -27,6 +27,7 @@ from inference.models import Adapter, Replica, Serving
 from inference.replicas import check_replicas
 from inference.routing import Pool
 from tests.inference.adapter_folders import write_card
+from tests.patience import PATIENCE_S
 from tests.services import ENV, serving
 
 pytestmark = [pytest.mark.vllm, pytest.mark.django_db, pytest.mark.timeout(600)]
@@ -36,6 +37,7 @@ MAKE_ADAPTERS = """
 import sys, torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
+from tests.patience import PATIENCE_S
 for seed, folder in enumerate(sys.argv[2:]):
     torch.manual_seed(seed)
     base = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.bfloat16)
@@ -55,7 +57,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, vllm: Child) -> list[Path]
     """Two adapters of the bundled model, with random weights. vllm: unpacked the model."""
     found = [tmp_path_factory.mktemp("adapters") / name for name in ("red", "blue")]
     make = [sys.executable, "-c", MAKE_ADAPTERS, str(plan.model_folder(ENV)), *map(str, found)]
-    subprocess.run(make, check=True, timeout=300)
+    subprocess.run(make, check=True, timeout=PATIENCE_S)
     for folder in found:
         write_card(folder, environment.BUNDLED_MODEL)
     return found
@@ -93,7 +95,7 @@ def _unload(name: str) -> None:
 def _change(verb: str, named: dict[str, str]) -> None:
     url = f"{settings.INFERENCE_URLS[0]}/v1/{verb}_lora_adapter"
     headers = {"Authorization": f"Bearer {settings.INFERENCE_API_KEY}"}
-    reply = httpx.post(url, json=named, headers=headers, timeout=60, trust_env=False)
+    reply = httpx.post(url, json=named, headers=headers, timeout=PATIENCE_S, trust_env=False)
     reply.raise_for_status()
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from annotate.environment import CHECKOUT, free_port
 from annotate.launch import leftovers
+from tests.patience import PATIENCE_S
 
 COMMAND = [sys.executable, "-m", "annotate.launch"]
 
@@ -36,7 +37,7 @@ class Run:
             self.process = subprocess.Popen(
                 COMMAND, cwd=CHECKOUT, env=self.environment, stdout=said, stderr=said
             )
-        self.until(lambda: "beat is ready" in self.said.read_text(), seconds=90)
+        self.until(lambda: "beat is ready" in self.said.read_text())
 
     def answers(self) -> bool:
         try:
@@ -44,7 +45,7 @@ class Run:
         except httpx.TransportError:
             return False
 
-    def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, self.said.read_text()
@@ -66,9 +67,9 @@ class Run:
         assert self.process is not None
         family = self.family()
         self.process.send_signal(number)
-        self.process.wait(60)
+        self.process.wait(PATIENCE_S)
         self.process = None
-        return psutil.wait_procs(family, timeout=20 if number == signal.SIGKILL else 1)[1]
+        return psutil.wait_procs(family, timeout=20)[1]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from tests import cast
 from tests.inference.adapter_folders import write_adapter
 from tests.inference.fake_vllm import FakeVllm
 from tests.inference.swaps.acting import look
+from tests.patience import PATIENCE_S
 from tests.promotion.adapters import trained_adapter
 from training.models import TrainedAdapter
 
@@ -105,4 +106,4 @@ def elsewhere(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
             connections.close_all()
 
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(run).result(timeout=60)
+        return thread.submit(run).result(timeout=PATIENCE_S)

@@ -19,6 +19,7 @@ from inference.routing import Pool
 from tests.inference import fake_vllm
 from tests.inference.fake_vllm import FakeVllm
 from tests.inference.swaps.acting import look
+from tests.patience import PATIENCE_S
 from tests.promotion.conftest import answering, elsewhere
 from training.models import Promotion, TrainedAdapter
 from training.queries import promotions as reads
@@ -78,7 +79,7 @@ def test_two_jobs_of_one_promotion(ready: FakeVllm, tone: Project, red: TrainedA
     with ThreadPoolExecutor(2) as threads:
         jobs = [threads.submit(elsewhere, performed, asked) for _ in range(2)]
         for job in jobs:
-            job.result(timeout=60)
+            job.result(timeout=PATIENCE_S)
     asked.refresh_from_db()
     assert (asked.state, asked.attempts) == ("done", 1)
     assert [call for call in ready.lora_calls if call.startswith("load")] == [

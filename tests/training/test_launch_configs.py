@@ -14,12 +14,12 @@ from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from accelerate.utils.launch import prepare_multi_gpu_env
 
 import training.engine.launch
+from tests.patience import PATIENCE_S
 from tests.training.tiny import save_tiny
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = Path(training.engine.launch.__file__).parent
 CONFIGS = ("ddp.yaml", "fsdp_qlora.yaml")
-WAIT_S = 120
 
 
 def arguments(config: str, *more: str) -> Any:
@@ -67,7 +67,7 @@ def test_a_sharded_base_in_four_bits_scores_the_same_and_learns(tmp_path: Path) 
         env={**os.environ, **sharding_environment(), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=WAIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
+from tests.patience import PATIENCE_S
 from tests.training.tiny import save_tiny, tiny_model
 from tests.training.trl_runs import make_spec
 from training.engine.attention import BLOCKS
@@ -133,7 +134,7 @@ def _kept(scorer: LogProbs, packed: Pack) -> int:
 def test_an_estimate_is_within_15_percent_of_a_real_step() -> None:
     # In a process of its own: here, what earlier tests leave is freed at any moment.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
-        estimated, measured = processes.submit(two_steps).result(timeout=200)
+        estimated, measured = processes.submit(two_steps).result(timeout=PATIENCE_S)
     assert measured == pytest.approx(estimated, rel=0.15)
 
 

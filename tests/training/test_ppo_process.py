@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.training.fake_server import Fake
 from tests.training.test_ppo import FUNCTION
 from tests.training.test_runs import make_run, metrics, run, start, wait_for_step
@@ -31,7 +32,7 @@ def test_two_processes_are_stopped_and_one_goes_on(tmp_path: Path, base: Path) -
     stopped = start(folder, processes=2)
     wait_for_step(folder, 3)
     stopped.send_signal(signal.SIGTERM)
-    _, said = stopped.communicate(timeout=60)
+    _, said = stopped.communicate(timeout=PATIENCE_S)
     assert "Stopped after step" in said
     assert list((folder / "checkpoints").glob("step-*"))
     run(folder)
@@ -76,7 +77,7 @@ def test_two_processes_that_wait_for_a_server_are_stopped_together(
             time.sleep(0.01)
         time.sleep(1)  # the other process has its own by now
         running.send_signal(signal.SIGTERM)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate(timeout=PATIENCE_S)
     assert "Stopped before step" in said
     reached = metrics(folder)[-1]["step"]
     assert [int(one.name.split("-")[1]) for one in (folder / "checkpoints").iterdir()] == [reached]

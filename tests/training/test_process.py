@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 SPEC: dict[str, Any] = {
     "method": "dpo",
@@ -19,7 +21,6 @@ SPEC: dict[str, Any] = {
     "data": {"rankings": ["rankings.jsonl"]},
     "training": {"epochs": 1},
 }
-WAIT_S = 60.0
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -37,7 +38,7 @@ def start(folder: Path, script: str, **more: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, said = process.communicate(timeout=WAIT_S)
+    _, said = process.communicate(timeout=PATIENCE_S)
     return process.returncode, said
 
 
@@ -47,7 +48,7 @@ def read(place: Path) -> dict[str, Any]:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -230,7 +231,7 @@ def test_the_module_itself_is_the_command(folder: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=WAIT_S,
+        timeout=PATIENCE_S,
     )
 
     assert done.returncode == 2

@@ -1,6 +1,8 @@
 """Reference log-probabilities are computed once, and found again by what they depend on."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import torch
@@ -52,3 +54,24 @@ def test_two_processes_may_write_the_same(tmp_path: Path) -> None:
     for cache in caches:
         put(cache, groups, model())
     assert caches[0].missing(groups) == []
+
+
+def test_many_may_open_a_new_file_at_the_same_instant(tmp_path: Path) -> None:
+    """Each is another connection; SQLite locks them out of each other as it does processes."""
+    groups, reference, many = two_groups(), model(), 6
+    for attempt in range(15):
+        file, start = tmp_path / f"reference-{attempt}.sqlite", Barrier(many)
+
+        def open_and_put(file: Path = file, start: Barrier = start) -> list[int]:
+            start.wait()
+            cache = ReferenceCache(file, "base")
+            try:
+                put(cache, groups, reference)
+                return cache.missing(groups)
+            finally:
+                cache.close()
+
+        with ThreadPoolExecutor(many) as pool:
+            opened = [pool.submit(open_and_put) for _ in range(many)]
+        assert [each.result() for each in opened] == [[]] * many
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()], "drafts are left"

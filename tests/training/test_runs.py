@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.training.tiny import save_tiny
 
 ADJECTIVES = ("red", "old", "small", "warm", "loud", "soft", "dark", "thin", "new", "wet")
@@ -83,7 +84,7 @@ def start(folder: Path, processes: int = 1) -> subprocess.Popen[str]:
 
 def run(folder: Path) -> str:
     process = start(folder)
-    _, said = process.communicate(timeout=200)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
     return said
 
@@ -173,11 +174,11 @@ def test_a_killed_run_goes_on_exactly(tmp_path: Path, base: Path) -> None:
     killed = start(broken)
     wait_for_step(broken, 6)
     killed.send_signal(signal.SIGKILL)
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=PATIENCE_S)
     stopped = start(broken)
     wait_for_step(broken, 8)
     stopped.send_signal(signal.SIGTERM)
-    stopped.communicate(timeout=60)
+    stopped.communicate(timeout=PATIENCE_S)
     assert stopped.returncode in (0, 3)
     run(broken)
     assert losses(broken) == losses(whole)
@@ -237,7 +238,7 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, base: Path) -> None
     run(alone)
     together = make_run(tmp_path / "together", base, "dpo", **settings)
     process = start(together, processes=2)
-    _, said = process.communicate(timeout=200)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
     assert losses(together) == pytest.approx(losses(alone), rel=1e-3)
     assert (together / "adapter" / "adapter.json").is_file()
@@ -249,7 +250,7 @@ def test_a_run_stopped_while_it_is_measured_goes_on_there(tmp_path: Path, base: 
     measuring = start(folder)
     wait_for_step(folder, 12)
     measuring.send_signal(signal.SIGTERM)
-    _, said = measuring.communicate(timeout=60)
+    _, said = measuring.communicate(timeout=PATIENCE_S)
     assert measuring.returncode == 3, said
     assert not (folder / "evaluation.json").exists()
     (folder / "spec.json").write_text(

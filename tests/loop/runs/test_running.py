@@ -20,13 +20,13 @@ from django.utils import timezone
 from annotate.models import AuditEvent, User
 from tests.loop.runs.conftest import Create, Settings
 from tests.loop.runs.material import fake
+from tests.patience import PATIENCE_S
 from training import adapter_store
 from training.models import RunMetric, RunState, Snapshot, TrainedAdapter, TrainingRun
 from training.services import leases, results, running, runs, tidying
 from training.services.running import run_training
 
 LONG = {"training": {"max_steps": 400}}
-PATIENCE_S = 30.0
 
 
 def again(run: TrainingRun) -> TrainingRun:

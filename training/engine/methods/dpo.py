@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from training.engine.adapters import read_adapter, reference_active
@@ -103,8 +104,10 @@ def _identity(session: Session) -> str:
 def _fill(session: Session, cache: ReferenceCache, scorer: torch.nn.Module) -> None:
     """Each process takes its share of what is missing; all of them run as many forwards."""
     accelerator, groups = session.accelerator, [*session.data.train, *session.data.evaluation]
-    batches = session.batches([groups[number] for number in cache.missing(groups)])
-    accelerator.wait_for_everyone()  # before anybody fills in what another one counts as missing
+    # One of them looks: another run may fill the same file while the others look.
+    missing: list[list[int]] = [cache.missing(groups) if accelerator.is_main_process else []]
+    broadcast_object_list(missing)
+    batches = session.batches([groups[number] for number in missing[0]])
     rank, ranks = accelerator.process_index, accelerator.num_processes
     rounds = -(-len(batches) // ranks)
     session.reporter.phase("reference log-probabilities", rounds)
