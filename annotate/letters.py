@@ -1,10 +1,22 @@
 """The blind names under which labelers see responses: A for the first one shown, and so on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from annotate.models import Ranking
+from annotate.ranking import groups_of, same_of
+from formats.completions import Completion
 
 LETTERS = "ABCDEFGHI"
+
+
+def alike_in_letters(shown: Sequence[Completion]) -> list[list[str]]:
+    """The letters of responses that are the same answer, two or more in a list.
+
+    shown: in the order in which the labeler sees them.
+    """
+    groups = groups_of(same_of(range(len(shown)), shown))
+    return [[LETTERS[place] for place in places] for places in groups]
 
 
 def in_letters(ranking: Ranking) -> dict[str, Any]:

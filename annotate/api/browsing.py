@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotate.api.labeling import Demonstration, UnacceptableMark
+from annotate.api.labeling import Demonstration, UnacceptableMark, alike_letters
 from annotate.api.paging import page
 from annotate.api.shapes import Shape, ShownPrompt, page_of
 from annotate.api.views import ProjectView, user_of
@@ -66,6 +66,7 @@ class RankingDetail(RankingRow):
     tags = serializers.ListField(child=serializers.CharField())
     rationale = serializers.CharField()
     active_ms = serializers.IntegerField()
+    alike = alike_letters()
     demonstration = Demonstration(allow_null=True)
     supersedes = serializers.IntegerField(allow_null=True)
     superseded_by = serializers.IntegerField(allow_null=True)

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from annotate.api.shapes import ErrorBody, ProjectName, Reason, Shape, ShownPrompt
 from annotate.api.views import body_of, user_of
 from annotate.errors import Invalid
-from annotate.letters import LETTERS
+from annotate.letters import LETTERS, alike_in_letters
 from annotate.models import FlagKind, Role
 from annotate.queries import queues
 from annotate.services import claims, queue, rankings
@@ -64,6 +64,14 @@ class Response_(Shape):
     cut_off = serializers.BooleanField(help_text="It reached the longest length allowed.")
 
 
+def alike_letters() -> serializers.ListField:
+    """A field with the letters of responses that are the same answer."""
+    return serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField()),
+        help_text="Letters of responses that are the same answer: they are tied by themselves.",
+    )
+
+
 class ClaimShape(Shape):
     id = serializers.IntegerField()
     project = serializers.SlugField()
@@ -72,6 +80,7 @@ class ClaimShape(Shape):
     lease_seconds = serializers.IntegerField()
     prompt = ShownPrompt()
     responses = Response_(many=True)
+    alike = alike_letters()
     draft = serializers.DictField(allow_null=True)
 
 
@@ -92,6 +101,7 @@ class ReceiptShape(Shape):
     )
     revision = serializers.IntegerField()
     created_at = serializers.DateTimeField()
+    alike = alike_letters()
 
 
 class DraftBody(Shape):
@@ -147,6 +157,7 @@ def claim_shape(held: queue.HeldTask) -> dict[str, Any]:
             {"label": label, "text": text, "cut_off": cut_off}
             for label, text, cut_off in zip(LETTERS, held.texts, held.cut_off, strict=False)
         ],
+        "alike": alike_in_letters(held.written),
         "draft": None if held.draft is None else orjson.Fragment(held.draft),
     }
 
@@ -174,6 +185,7 @@ def receipt_shape(receipt: Receipt) -> dict[str, Any]:
         "counted": receipt.counted,
         "revision": receipt.revision,
         "created_at": receipt.created_at,
+        "alike": receipt.alike,
     }
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from formats.completions import Completion
+
 CUT_OFF = "length"
 
 
@@ -34,6 +36,11 @@ class ExportedCompletion(NamedTuple):
     def cut_off(self) -> bool:
         """Whether it ended at max_tokens, not by the model ending its turn."""
         return self.finish_reason == CUT_OFF
+
+    @property
+    def written(self) -> Completion:
+        """What was written, to compare it with others."""
+        return Completion(self.text, self.cut_off)
 
 
 # id, winner, loser, tie, strength, winner_unacceptable, loser_unacceptable: completions by id, the

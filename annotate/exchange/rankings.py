@@ -1,9 +1,10 @@
 """Raw rankings: one row a ranking, with what was shown and everything that was said.
 
 The columns of both formats are those of SCHEMA, in this order. Completions are named by their
-position in `completions`: `tiers` best first, ties inside a tier; `strengths` between neighbouring
-tiers (3 significantly, 2 clearly, 1 slightly, 0 not said); `unacceptable` and its reasons one entry
-a completion; `shown` the order in which the labeler saw them.
+position in `completions`: `tiers` best first, ties inside a tier, identical answers in the tier of
+the best placed of them; `strengths` between neighbouring tiers (3 significantly, 2 clearly,
+1 slightly, 0 not said); `unacceptable` and its reasons one entry a completion; `shown` the order in
+which the labeler saw them.
 
 `documents_json`, `ratings_json` and `tags_json` are JSON texts, because they may be empty: readers
 of JSONL take a column's type from its first rows, and cannot change it when the first entry comes.
@@ -20,6 +21,7 @@ import pyarrow as pa
 from annotate.exchange.chunks import chunked
 from annotate.exchange.groups import ExportedRanking, TaskGroup
 from annotate.exchange.parquet import stream_tables
+from annotate.ranking import Judgment, same_of, without_alike_pairs
 
 ROW_GROUP_ROWS = 1 << 12
 # Characters of a row group once prompt and completions are repeated in every row.
@@ -89,20 +91,20 @@ def _lines(groups: Iterable[TaskGroup]) -> Iterator[bytes]:
     for group in groups:
         # What the rankings share is encoded once; theirs follows after its closing brace.
         start = orjson.dumps(_shared(group))[:-1] + b","
-        positions = _positions(group)
+        positions, same = _positions(group), _same(group)
         for ranking in group.rankings:
-            yield start + orjson.dumps(_said(ranking, positions))[1:] + b"\n"
+            yield start + orjson.dumps(_said(ranking, positions, same))[1:] + b"\n"
 
 
 def _tables(groups: Iterable[TaskGroup]) -> Iterator[pa.Table]:
     rows: list[Row] = []
     characters = 0
     for group in groups:
-        shared, positions = _shared(group), _positions(group)
+        shared, positions, same = _shared(group), _positions(group), _same(group)
         length = sum(len(turn["content"]) for turn in group.messages)
         length += sum(len(completion.text) for completion in group.completions)
         for ranking in group.rankings:
-            rows.append(shared | _said(ranking, positions))
+            rows.append(shared | _said(ranking, positions, same))
             characters += length
             if len(rows) >= ROW_GROUP_ROWS or characters >= ROW_GROUP_CHARACTERS:
                 yield pa.Table.from_pylist(rows, schema=SCHEMA)
@@ -128,21 +130,35 @@ def _positions(group: TaskGroup) -> dict[int, int]:
     return {completion.id: position for position, completion in enumerate(group.completions)}
 
 
-def _said(ranking: ExportedRanking, positions: dict[int, int]) -> Row:
+def _same(group: TaskGroup) -> dict[int, int]:
+    ids = [completion.id for completion in group.completions]
+    return same_of(ids, [completion.written for completion in group.completions])
+
+
+def _said(ranking: ExportedRanking, positions: dict[int, int], same: dict[int, int]) -> Row:
     """The columns of one ranking; `positions` by completion id, in the order of the completions."""
     at = positions.__getitem__
-    steps = len(ranking.tiers) - 1
+    judgment = without_alike_pairs(
+        Judgment(
+            tuple(map(tuple, ranking.tiers)),
+            frozenset(ranking.unacceptable),
+            tuple(ranking.strengths),
+        ),
+        same,
+    )
+    steps, bad = len(judgment.tiers) - 1, judgment.unacceptable
     return {
         "ranking_id": ranking.id,
         "labeler": ranking.labeler,
         "created_at": _moment(ranking.created_at),
         "revision": ranking.revision,
         "counted": ranking.counted,
-        "tiers": [[at(completion) for completion in tier] for tier in ranking.tiers],
-        "strengths": [strength or 0 for strength in ranking.strengths] or [0] * steps,
-        "unacceptable": [completion in ranking.unacceptable for completion in positions],
+        "tiers": [[at(completion) for completion in tier] for tier in judgment.tiers],
+        "strengths": [strength or 0 for strength in judgment.strengths] or [0] * steps,
+        "unacceptable": [completion in bad for completion in positions],
         "unacceptable_reasons": [
-            ranking.unacceptable.get(completion, "") for completion in positions
+            ranking.unacceptable[completion] if completion in bad else ""
+            for completion in positions
         ],
         "shown": [at(completion) for completion in ranking.shown],
         "active_ms": ranking.active_ms,

@@ -6,7 +6,10 @@ from django.db import models
 
 from annotate.models.round import RoundSource
 from annotate.models.task import Task
+from formats import completions
 from inference.models import ServedModel
+
+CUT_OFF = "length"  # the reason to finish when max_tokens was reached
 
 
 class Completion(models.Model):
@@ -39,3 +42,8 @@ class Completion(models.Model):
 
     def __str__(self) -> str:
         return self.text[:60]
+
+    @property
+    def written(self) -> completions.Completion:
+        """What was written, to compare it with others."""
+        return completions.Completion(self.text, self.finish_reason == CUT_OFF)

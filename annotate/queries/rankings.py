@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 
 from annotate.errors import NotFound
-from annotate.letters import LETTERS, in_letters
+from annotate.letters import LETTERS, alike_in_letters, in_letters
 from annotate.models import Comparison, Completion, Membership, Project, Ranking, User
 from annotate.queries.access import REVIEW
 
@@ -81,6 +81,7 @@ def detail(ranking: Ranking, *, with_provenance: bool) -> dict[str, Any]:
             _response(LETTERS[place], completions[completion_id], with_provenance)
             for place, completion_id in enumerate(ranking.order)
         ],
+        "alike": alike_in_letters([completions[key].written for key in ranking.order]),
         "supersedes": ranking.supersedes_id,
         "superseded_by": superseding,
         "withdrawn_at": ranking.withdrawn_at,

@@ -36,10 +36,12 @@ def check(
     *,
     ties_allowed: bool = True,
     names: Mapping[int, str] | None = None,
+    same: Mapping[int, int] | None = None,
 ) -> None:
     """Raise InvalidJudgment unless the judgment ranks exactly the expected responses.
 
     names: what the labeler calls each response ("A", "B"…), for the message; ids when not given.
+    same: of `same_of`; the same answer may be tied with itself where ties are not allowed.
 
     Codes: unknown_response, missing_response, doubled_response, empty_tier, ties_not_allowed,
     wrong_number_of_strengths, strength_out_of_range, unknown_unacceptable,
@@ -48,7 +50,7 @@ def check(
     expected = set(expected_ids)
     _check_responses(judgment, expected, names)
     if not ties_allowed:
-        _check_no_ties(judgment, names)
+        _check_no_ties(judgment, names, same or {})
     _check_strengths(judgment)
     _check_unacceptable(judgment, expected, names)
 
@@ -83,9 +85,11 @@ def _check_responses(
         )
 
 
-def _check_no_ties(judgment: Judgment, names: Mapping[int, str] | None) -> None:
+def _check_no_ties(
+    judgment: Judgment, names: Mapping[int, str] | None, same: Mapping[int, int]
+) -> None:
     for tier in judgment.tiers:
-        if len(tier) > 1:
+        if len({same.get(response, response) for response in tier}) > 1:
             raise InvalidJudgment(
                 "ties_not_allowed",
                 f"{_listed(tier, names)} are tied, but this project does not allow ties. "

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 
 from annotate.models import SPENT_STATES
+from formats.completions import Completion
 
 _SPENT = ", ".join(f"'{state}'" for state in SPENT_STATES)
 
@@ -47,6 +48,11 @@ class HeldTask:
     texts: list[str]
     cut_off: list[bool]
     draft: str | None
+
+    @property
+    def written(self) -> list[Completion]:
+        """The responses in the order in which they are seen."""
+        return [Completion(*each) for each in zip(self.texts, self.cut_off, strict=True)]
 
 
 _STANDING = """

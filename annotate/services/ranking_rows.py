@@ -16,13 +16,17 @@ from django.db import connection
 from psycopg.types.json import Jsonb
 
 from annotate.ranking import Pair
+from formats.completions import Completion
 
 AXES = 10  # the place of `axes` among the columns of Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a ranking under a claim depends on. `replay`: the ranking stored under this key."""
+    """What a ranking under a claim depends on. `replay`: the ranking stored under this key.
+
+    texts, cut_off: of the responses, in their order.
+    """
 
     claim_id: int
     claim_state: str
@@ -39,6 +43,13 @@ class Standing:
     replay: int | None
     current_ranking: int | None
     slot_id: int | None
+    texts: list[str]
+    cut_off: list[bool]
+
+    @property
+    def written(self) -> list[Completion]:
+        """The responses in their order."""
+        return [Completion(*each) for each in zip(self.texts, self.cut_off, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +78,18 @@ SELECT c.id, c.state, t.id, t.round_id, c.project_id, t.prompt_id, c."order",
          WHERE k.labeler_id = %(labeler)s AND k.key = %(key)s),
        (SELECT k.id FROM annotate_ranking k
          WHERE k.task_id = t.id AND k.labeler_id = %(labeler)s AND k.current),
-       held.id
+       held.id, seen.texts, seen.cut_off
   FROM mine
   LEFT JOIN held ON true
   JOIN annotate_claim c ON c.id = mine.best
   JOIN annotate_task t ON t.id = c.task_id
   JOIN annotate_project p ON p.id = c.project_id
+  CROSS JOIN LATERAL (
+       SELECT array_agg(a.text ORDER BY o.n) texts,
+              array_agg(a.finish_reason = 'length' ORDER BY o.n) cut_off
+         FROM unnest(c."order") WITH ORDINALITY o(id, n)
+         JOIN annotate_completion a ON a.id = o.id
+  ) seen
  WHERE EXISTS (SELECT FROM annotate_membership m
                 WHERE m.project_id = p.id AND m.user_id = %(labeler)s AND m.role <> 'viewer')
     OR EXISTS (SELECT FROM annotate_user u WHERE u.id = %(labeler)s AND u.is_superuser)

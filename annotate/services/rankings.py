@@ -10,10 +10,27 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotate.errors import AlreadyRanked, Conflict, Invalid, NotFound, RoundClosed
-from annotate.letters import LETTERS, in_letters
-from annotate.models import Claim, ClaimState, Comparison, Demonstration, Draft, Ranking, Slot
+from annotate.letters import LETTERS, alike_in_letters, in_letters
+from annotate.models import (
+    Claim,
+    ClaimState,
+    Comparison,
+    Completion,
+    Demonstration,
+    Draft,
+    Ranking,
+    Slot,
+)
 from annotate.queries.access import labels_in
-from annotate.ranking import InvalidJudgment, Judgment, Pair, check, comparisons
+from annotate.ranking import (
+    InvalidJudgment,
+    Judgment,
+    Pair,
+    check,
+    comparisons,
+    same_of,
+    without_alike_pairs,
+)
 from annotate.services import audit, ranking_rows
 from annotate.services.ranking_rows import Standing
 
@@ -38,13 +55,17 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """counted: it fills a place of the task; otherwise it is kept as an extra."""
+    """counted: it fills a place of the task; otherwise it is kept as an extra.
+
+    alike: letters of responses that are the same answer, and so tied whatever was said.
+    """
 
     id: int
     claim_id: int
     counted: bool
     revision: int
     created_at: datetime
+    alike: list[list[str]]
     replayed: bool = False
 
 
@@ -80,7 +101,8 @@ def _submit(claim_id: int, labeler_id: int, key: UUID, said: Said) -> Receipt:
         "started_from": _started_from(standing, said),
     }
     stored = ranking_rows.insert(standing, labeler_id=labeler_id, key=key, row=row, pairs=pairs)
-    return Receipt(stored.id, claim_id, stored.counted, 1, stored.created_at)
+    alike = alike_in_letters(standing.written)
+    return Receipt(stored.id, claim_id, stored.counted, 1, stored.created_at, alike)
 
 
 @transaction.atomic
@@ -117,7 +139,8 @@ def revise_ranking(*, ranking_id: int, labeler_id: int, key: UUID, said: Said) -
     audit.record(
         verb="revised", of=new, project_id=old.project_id, actor_id=labeler_id, supersedes=old.pk
     )
-    return Receipt(new.pk, old.claim_id, slot is not None, new.revision, new.created_at)
+    alike = alike_in_letters(standing.written)
+    return Receipt(new.pk, old.claim_id, slot is not None, new.revision, new.created_at, alike)
 
 
 @transaction.atomic
@@ -151,7 +174,12 @@ def undo_ranking(*, ranking_id: int, labeler_id: int) -> int:
 
 
 def _to_row(standing: Standing, said: Said) -> tuple[dict[str, Any], list[Pair]]:
-    """The columns of a ranking and its comparisons. Raises Invalid."""
+    """The columns of a ranking and its comparisons. Raises Invalid.
+
+    The ranking keeps what the labeler entered. In its comparisons the same answer is tied with
+    itself, in the tier of the better placed one: a preference between equal texts cannot be meant.
+    """
+    same = same_of(standing.order, standing.written)
     place = {LETTERS[index]: completion for index, completion in enumerate(standing.order)}
     names = {completion: letter for letter, completion in place.items()}
     judgment = Judgment(
@@ -160,7 +188,7 @@ def _to_row(standing: Standing, said: Said) -> tuple[dict[str, Any], list[Pair]]
         strengths=tuple(said.strengths) if standing.strength else (),
     )
     try:
-        check(judgment, standing.order, ties_allowed=standing.ties_allowed, names=names)
+        check(judgment, standing.order, ties_allowed=standing.ties_allowed, names=names, same=same)
     except InvalidJudgment as problem:
         raise Invalid(
             problem.message, code=problem.code, fields={"tiers": [problem.message]}
@@ -178,7 +206,7 @@ def _to_row(standing: Standing, said: Said) -> tuple[dict[str, Any], list[Pair]]
         "rationale": said.rationale,
         "active_ms": min(max(said.active_ms, 0), MAX_ACTIVE_MS),
     }
-    return row, comparisons(judgment)
+    return row, comparisons(without_alike_pairs(judgment, same))
 
 
 def _known(place: Mapping[str, int], letter: str) -> int:
@@ -291,6 +319,13 @@ def _started_from(standing: Standing, said: Said) -> int | None:
 def _receipt_of(ranking_id: int, *, replayed: bool) -> Receipt:
     ranking = Ranking.objects.get(pk=ranking_id)
     counted = Slot.objects.filter(ranking=ranking).exists()
+    shown = Completion.objects.only("text", "finish_reason").in_bulk(ranking.order)
     return Receipt(
-        ranking.pk, ranking.claim_id, counted, ranking.revision, ranking.created_at, replayed
+        ranking.pk,
+        ranking.claim_id,
+        counted,
+        ranking.revision,
+        ranking.created_at,
+        alike_in_letters([shown[key].written for key in ranking.order]),
+        replayed,
     )

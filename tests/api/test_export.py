@@ -80,6 +80,26 @@ def test_comparisons_tell_which_answers_were_cut_off(
             assert row[f"{side}_cut_off"] is (row[f"{side}_id"] == broken_off)
 
 
+def test_no_export_prefers_an_answer_to_itself(
+    ada: APIClient, lena: APIClient, project: Project, ada_user: User
+) -> None:
+    """Temperature 0: three times the same answer, ranked A > B > C > D by hand."""
+    cast.add_prompts(project, 1)
+    same = "I'm sorry for any"
+    round_ = cast.make_round(project, ada_user)
+    cast.write_completions(round_, [same, same, same, "Yes."], cut_off={0, 1, 2})
+    rank(lena, tiers=[["A"], ["B"], ["C"], ["D"]])
+
+    comparisons = exported(ada, "comparisons")
+
+    texts = {(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in comparisons}
+    assert len(comparisons) == 3
+    assert texts < {(same, "Yes."), ("Yes.", same)}
+    (row,) = exported(ada, "rankings")
+    assert sorted(map(len, row["tiers"])) == [1, 3]
+    assert len(row["strengths"]) == 1
+
+
 def test_the_rankings_are_those_that_were_said(
     ada: APIClient, lena: APIClient, round_one: Round
 ) -> None:

@@ -8,7 +8,17 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from annotate.models import Claim, Comparison, Demonstration, Project, Ranking, Round, Slot
+from annotate.models import (
+    Claim,
+    Comparison,
+    Demonstration,
+    Project,
+    Ranking,
+    Round,
+    Slot,
+    User,
+)
+from tests import cast
 
 NEXT = "/api/projects/tone/claims"
 TIERS = [["B"], ["A", "D"], ["C"]]
@@ -39,6 +49,72 @@ def test_a_claim_is_blind_and_whole(lenas_claim: dict[str, Any]) -> None:
     assert set(lenas_claim["responses"][0]) == {"label", "text", "cut_off"}
     assert lenas_claim["prompt"]["messages"][-1]["role"] == "user"
     assert lenas_claim["draft"] is None
+
+
+@pytest.fixture
+def lenas_twins(lena: APIClient, project: Project, ada_user: User) -> dict[str, Any]:
+    """A claim whose answers 0 and 2 are the same; the letters are shuffled, so by number."""
+    cast.add_prompts(project, 1)
+    round_ = cast.make_round(project, ada_user)
+    cast.write_completions(round_, ["I'm sorry.", "Blue.", "I'm sorry. \n", "Red."])
+    claim = take(lena)
+    order = Claim.objects.get(pk=claim["id"]).order
+    numbers = {each.pk: each.number for each in round_.tasks.get().completions.all()}
+    claim["letter"] = {numbers[key]: "ABCD"[place] for place, key in enumerate(order)}
+    return claim
+
+
+def test_the_same_answer_twice_is_tied_and_the_desk_says_so(
+    lena: APIClient, lenas_twins: dict[str, Any]
+) -> None:
+    letter = lenas_twins["letter"]
+    twins = sorted([letter[0], letter[2]])
+    assert lenas_twins["alike"] == [twins]
+
+    tiers = [[letter[0]], [letter[1]], [letter[2]], [letter[3]]]
+    body = said(tiers=tiers, strengths=[1, 1, 3])
+    response = submit(lena, lenas_twins["id"], body)
+
+    assert response.status_code == 201, response.content
+    assert response.json()["alike"] == [twins]
+    assert submit(lena, lenas_twins["id"], body).json()["alike"] == [twins]  # a replay too
+    found = {
+        (each.winner.number, each.loser.number): (each.tie, each.strength)
+        for each in Comparison.objects.all()
+    }
+    # Both stand in the tier of the better placed one; the step behind them is the sum.
+    assert found == {
+        (0, 2): (True, 0),
+        (0, 1): (False, 1),
+        (2, 1): (False, 1),
+        (0, 3): (False, 3),
+        (2, 3): (False, 3),
+        (1, 3): (False, 3),
+    }
+    kept = Ranking.objects.get()
+    assert kept.tiers == [[dict_of(kept)[name]] for (name,) in tiers]  # as it was entered
+    shown = lena.get(f"/api/rankings/{kept.pk}").json()
+    assert (shown["alike"], shown["tiers"]) == ([twins], tiers)
+
+
+def dict_of(ranking: Ranking) -> dict[str, int]:
+    return dict(zip("ABCD", ranking.order, strict=True))
+
+
+def test_the_same_answer_may_be_tied_where_ties_are_not_allowed(
+    lena: APIClient, lenas_twins: dict[str, Any]
+) -> None:
+    Project.objects.update(ties_allowed=False)
+    letter = lenas_twins["letter"]
+
+    other = said(tiers=[[letter[0]], [letter[1], letter[3]], [letter[2]]])
+    assert submit(lena, lenas_twins["id"], other).status_code == 400
+    twins = said(tiers=[[letter[0], letter[2]], [letter[1]], [letter[3]]])
+    assert submit(lena, lenas_twins["id"], twins).status_code == 201
+
+
+def test_different_answers_are_not_alike(lenas_claim: dict[str, Any]) -> None:
+    assert lenas_claim["alike"] == []
 
 
 def test_a_ranking_is_stored_as_it_was_said(lena: APIClient, lenas_claim: dict[str, Any]) -> None:

@@ -104,8 +104,13 @@ def promote(adapter: TrainedAdapter, *, by: User | None = None) -> Promotion:
     )
 
 
-def answered_by(project: Project, owner: User, *models: ServedModel, k: int = 4) -> Round:
-    """A round whose answers are written by these models in turn, 0 by the first, 1 by the next."""
+def answered_by(
+    project: Project, owner: User, *models: ServedModel, k: int = 4, text: str = "Answer {}"
+) -> Round:
+    """A round whose answers are written by these models in turn, 0 by the first, 1 by the next.
+
+    text: with a place for the answer's number.
+    """
     round_ = rounds.create_round(
         project_id=project.pk,
         actor_id=owner.pk,
@@ -124,7 +129,7 @@ def answered_by(project: Project, owner: User, *models: ServedModel, k: int = 4)
             Completion.objects.create(
                 task=task,
                 number=number,
-                text=f"Answer {number}",
+                text=text.format(number),
                 finish_reason="stop",
                 token_count=8,
                 prompt_tokens=5,

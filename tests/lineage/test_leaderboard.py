@@ -57,6 +57,18 @@ def test_only_pairs_of_different_models_count(
     assert adapter["model"] == f"{BASE}@{adapter['adapter_hash'][:16]}"
 
 
+def test_the_same_answer_of_two_models_is_a_tie(
+    tone: Project, ada: User, contest: Round, lena: User, rank: Rank
+) -> None:
+    models = [source.served_model for source in contest.sources.order_by("pk")]
+    Round.objects.filter(pk=contest.pk).update(paused=True)
+    answered_by(tone, ada, *models, k=2, text="Yes.")
+    rank(lena, [1], [0])
+
+    figures = {row["model"]: row for row in leaderboard(tone.pk)["models"]}
+    assert {(row["wins"], row["ties"], row["losses"]) for row in figures.values()} == {(0, 1, 0)}
+
+
 def test_it_is_computed_anew_only_when_something_was_said(
     tone: Project,
     ada: User,

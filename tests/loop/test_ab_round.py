@@ -13,6 +13,7 @@ from tests import cast
 from tests.loop.turning import Turning
 from training.models import LoopStep, Stage, StepState
 from training.queries import loop as reads
+from training.queries.ab import standing
 from training.services import ab, contenders, loop
 
 
@@ -28,6 +29,16 @@ def turning(db: None, tmp_path: Path, settings: Any) -> Turning:
 
 def opened(turning: Turning, prompts: int = 12) -> LoopStep:
     return turning.compared(5 + prompts)
+
+
+def test_the_same_answer_of_both_sides_is_a_tie(turning: Turning) -> None:
+    step = turning.compared(17, ["Yes.", "Yes. "])
+    assert step.ab_round is not None
+
+    judge(turning, 2)
+
+    found = standing(step.ab_round)
+    assert (found.wins, found.ties, found.losses) == (0, 2, 0)
 
 
 def judge(turning: Turning, count: int, *, better: bool = True, tie: bool = False) -> None:

@@ -14,6 +14,18 @@ ANSWERS = [
 ]
 
 
+def test_identical_answers_are_a_tie_whatever_the_judge_makes_of_rounding() -> None:
+    judge = Judge(2, None)
+    ours, theirs = Answer(4, False, 1.25, "Yes."), Answer(4, False, 1.5, "Yes. ")
+    broken_off = Answer(4, True, 1.5, "Yes.")
+
+    same = make_report(None, [(ours, theirs)], judge)["win_rate"]
+    other = make_report(None, [(ours, broken_off)], judge)["win_rate"]
+
+    assert (same["wins"], same["ties"], same["losses"]) == (0, 1, 0)
+    assert (other["wins"], other["ties"], other["losses"]) == (0, 0, 1)
+
+
 def test_everything_there() -> None:
     report = make_report(MEASURED, ANSWERS, JUDGE, left_out=1, notes=["Few prompts."])
     assert json.loads(json.dumps(report, allow_nan=False)) == report

@@ -157,7 +157,7 @@ class Turning:
         )
         return self.advanced()
 
-    def compared(self, prompts: int) -> LoopStep:
+    def compared(self, prompts: int, texts: list[str] | None = None) -> LoopStep:
         """The A/B round is open, of prompts that were added for it; both sides have answered."""
         cast.add_prompts(self.project, prompts)
         step = self.evaluated()
@@ -165,7 +165,7 @@ class Turning:
         self.serve(step.run.adapter, "candidate")
         step = self.advanced()
         assert step.ab_round is not None
-        cast.write_completions(step.ab_round)
+        cast.write_completions(step.ab_round, texts)
         return step
 
     def swapped(self) -> LoopStep:

@@ -45,6 +45,35 @@ def test_every_ranking_is_a_row_as_it_was_said(
     assert [part.ranking_id for part in snapshot.parts.all()] == [said.pk]
 
 
+def test_identical_answers_are_ties_and_counted(
+    tone: Project, ada: User, lena: User, luis: User, rank: Rank, make: Make
+) -> None:
+    """Rankings are as they were entered, also those from before the desk tied such answers."""
+    cast.add_prompts(tone, 1)
+    round_ = cast.make_round(tone, ada, overlap=2)
+    cast.write_completions(round_, ["Yes.", "No.", "Yes.  ", "Yes."], cut_off={3})
+    rank(lena, [0], [1], [2], [3], strengths=[1, 2, 3])
+    rank(luis, [3], [2], [0], [1], unacceptable=[1])
+
+    snapshot = make()
+
+    first, second = rows(snapshot)
+    assert (first["tiers"], first["strengths"]) == ([[0, 2], [1], [3]], [1, 3])
+    assert (second["tiers"], second["unacceptable"]) == (
+        [[3], [0, 2], [1]],
+        [False, True, False, False],
+    )
+    counts = snapshot.manifest["counts"]["train"]  # type: ignore[index]
+    assert (counts["identical"], counts["ties"], counts["comparisons"]) == (2, 2, 10)
+    card = (folder_of(snapshot) / "README.md").read_text()
+    assert "2 pairs of identical answers left out" in card
+    # Both ordered 0, 2 and 1 alike, 3 otherwise: 2 of 5 pairs that are different answers.
+    agreement = snapshot.manifest["counts"]["agreement"]  # type: ignore[index]
+    assert (agreement["alike"], agreement["comparisons"]) == (2, 5)
+    shown = reads.row(Snapshot.objects.get(pk=snapshot.pk))["counts"]["train"]["identical"]
+    assert shown == 2
+
+
 @pytest.mark.parametrize(
     ("choice", "tiers", "weights"),
     [

@@ -20,6 +20,7 @@ from tests.training.data.samples import (
     user,
     write,
 )
+from training.engine.data import identical
 from training.engine.data import rankings as rows
 from training.engine.data.conversations import BAD_DOCUMENTS, with_documents
 from training.engine.data.drafts import AGAIN, FEW_LEFT, NO_COMPARISON, TOO_LONG
@@ -29,6 +30,41 @@ from training.engine.groups import Pair, Ranking
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 DOCUMENTS = st.lists(st.fixed_dictionaries({"title": st.just("") | WORDS, "text": WORDS}))
+
+
+def test_identical_answers_are_one_tie_and_no_pair_of_them_is_learned_from(tmp_path: Path) -> None:
+    same = [{"text": "I'm sorry for any", "finish_reason": "length"}] * 3
+    said = {"tiers": [[0], [3], [1], [2]], "strengths": [1, 2, 3], "unacceptable": []}
+
+    found = load_rankings(
+        tmp_path, ranking(1, completions=[*same, {"text": "Yes."}], **said), ranking(2)
+    )
+
+    first = found.train[0].rankings[0]
+    assert first.tiers == ((0, 1, 2), (3,))
+    assert {(pair.winner, pair.loser) for pair in first.pairs} == {(0, 3), (1, 3), (2, 3)}
+    assert dropped(found) == {identical.IDENTICAL: 3}
+
+
+def test_a_ranking_of_nothing_but_identical_answers_teaches_nothing(tmp_path: Path) -> None:
+    same = [{"text": "Yes." + blanks, "finish_reason": "stop"} for blanks in ("", " ", "\n")]
+
+    row = ranking(1, completions=same, tiers=[[0], [1], [2]], strengths=[])
+
+    found = load_rankings(tmp_path, row, ranking(2))
+
+    assert len(found.train) == 1
+    assert dropped(found)[identical.IDENTICAL] == 3
+
+
+def test_the_same_text_once_cut_off_is_another_answer(tmp_path: Path) -> None:
+    two = [{"text": "Yes.", "finish_reason": "stop"}, {"text": "Yes.", "finish_reason": "length"}]
+
+    row = ranking(1, completions=two, tiers=[[1], [0]], unacceptable=[])
+
+    (group,) = load_rankings(tmp_path, row).train
+
+    assert [(pair.winner, pair.loser) for pair in group.rankings[0].pairs] == [(1, 0)]
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])

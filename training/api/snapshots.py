@@ -52,6 +52,9 @@ class SideCounts(Shape):
     rows = serializers.IntegerField()
     comparisons = serializers.IntegerField()
     ties = serializers.IntegerField()
+    identical = serializers.IntegerField(
+        help_text="Pairs of identical answers that labelers had ordered: ties, no comparisons."
+    )
     all_bad = serializers.IntegerField()
     demonstrations = serializers.IntegerField()
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from formats.completions import Completion, alike
 from training.evaluation.win_rate import win_rate
 
 Measured = Mapping[str, Any]
@@ -15,11 +16,15 @@ NO_JUDGE = "no reward model judged the answers; train one (method reward) and ev
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """tokens: with the end token. cut_off: it reached max_tokens. reward: None if not judged."""
+    """tokens: with the end token. cut_off: it reached max_tokens. reward: None if not judged.
+
+    text: None where it is not known.
+    """
 
     tokens: int
     cut_off: bool
     reward: float | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,7 @@ def make_report(
     measured: the run's evaluation.json. answers: of each prompt the candidate's and the
     incumbent's. left_out: prompts that a model could not answer. notes: what a reader should know.
     """
-    judged = [
-        (candidate.reward, incumbent.reward)
-        for candidate, incumbent in answers
-        if candidate.reward is not None and incumbent.reward is not None
-    ]
+    judged = [pair for sides in answers if (pair := rewards(*sides)) is not None]
     found = win_rate(judged)
     parts: dict[str, Any] = {
         "win_rate": asdict(found) if found else None,
@@ -85,6 +86,17 @@ def make_report(
         "notes": list(notes),
         "missing": _missing(parts, measured, answers, judge),
     }
+
+
+def rewards(candidate: Answer, incumbent: Answer) -> tuple[float, float] | None:
+    """Of identical answers the same one, which is a tie: what differs is the judge's rounding."""
+    if candidate.reward is None or incumbent.reward is None:
+        return None
+    if candidate.text is not None and incumbent.text is not None:
+        ours = Completion(candidate.text, candidate.cut_off)
+        if alike(ours, Completion(incumbent.text, incumbent.cut_off)):
+            return candidate.reward, candidate.reward
+    return candidate.reward, incumbent.reward
 
 
 def _means(pairs: Sequence[tuple[float, float]]) -> dict[str, float] | None:

@@ -8,8 +8,10 @@ from django.db.models.functions import JSONObject
 from django.utils import timezone
 
 from annotate.errors import NotFound
+from annotate.exchange.groups import CUT_OFF
 from annotate.models import Prompt, Split
 from training.evaluation.gate import Gate, Verdict, check
+from training.evaluation.report import Answer, rewards
 from training.models import (
     Evaluation,
     EvaluationAnswer,
@@ -134,14 +136,20 @@ def answer_row(answer: EvaluationAnswer) -> dict[str, Any]:
         },
         "candidate": candidate,
         "incumbent": incumbent,
-        "outcome": _outcome(answer.reward, incumbent["reward"] if incumbent else None),
+        "outcome": _outcome(candidate, incumbent) if incumbent else None,
     }
 
 
-def _outcome(candidate: float | None, incumbent: float | None) -> str | None:
-    if candidate is None or incumbent is None:
+def _outcome(candidate: dict[str, Any], incumbent: dict[str, Any]) -> str | None:
+    """As the win rate counts it."""
+    ours, theirs = (
+        Answer(side["tokens"], side["finish_reason"] == CUT_OFF, side["reward"], side["text"])
+        for side in (candidate, incumbent)
+    )
+    judged = rewards(ours, theirs)
+    if judged is None:
         return None
-    return "tie" if candidate == incumbent else "win" if candidate > incumbent else "loss"
+    return "tie" if judged[0] == judged[1] else "win" if judged[0] > judged[1] else "loss"
 
 
 def _number(adapter: TrainedAdapter | None) -> int | None:

@@ -18,6 +18,7 @@ METHOD = (
     "Elo, with the base at 1000. Intervals: 95%, of the lead over the base, by the Bayesian "
     "bootstrap over tasks."
 )
+VERSION = 2  # changes whenever the same rankings would give other figures
 MOST_MODELS = 64
 KEPT_S = 7 * 24 * 3600
 HASH_DIGITS, HASH_SHOWN = 64, 16
@@ -57,7 +58,7 @@ def _kept(project_id: int) -> dict[str, Any]:
         last=Max("id"), current=Count("id", filter=Q(current=True)), withdrawn=Max("withdrawn_at")
     )
     at = state["withdrawn"].timestamp() if state["withdrawn"] else 0
-    key = f"leaderboard:{project_id}:{state['last']}:{state['current']}:{at}"
+    key = f"leaderboard:{VERSION}:{project_id}:{state['last']}:{state['current']}:{at}"
     found: dict[str, Any] | None = cache.get(key)
     if found is None:
         found = _computed(project_id)

@@ -1,13 +1,14 @@
 """Which tasks and rankings a snapshot is made of, and their content."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from annotate.models import Claim, ClaimState, Completion, Prompt, Ranking, Task
-from annotate.ranking import Judgment
+from annotate.ranking import Judgment, same_of, without_alike_pairs
+from formats.tiers import ordered_alike
 from training.snapshots.duplicates import text_of
 from training.snapshots.rows import ChosenCompletion, ChosenRanking, ChosenTask
 from training.snapshots.spec import SnapshotSpec
@@ -78,7 +79,6 @@ def contents(project_id: int, spec: SnapshotSpec, task_ids: Sequence[int]) -> It
 
     task_ids: few enough to be held.
     """
-    said = _said(project_id, spec, task_ids)
     completions: dict[int, list[ChosenCompletion]] = defaultdict(list)
     for task_id, key, text, model, adapter_hash, finish_reason in (
         Completion.objects.filter(task_id__in=task_ids)
@@ -86,6 +86,11 @@ def contents(project_id: int, spec: SnapshotSpec, task_ids: Sequence[int]) -> It
         .values_list("task_id", "id", "text", "model_name", "adapter_hash", "finish_reason")
     ):
         completions[task_id].append(ChosenCompletion(key, text, model, adapter_hash, finish_reason))
+    same = {
+        task_id: same_of([each.id for each in some], [each.written for each in some])
+        for task_id, some in completions.items()
+    }
+    said = _said(project_id, spec, task_ids, same)
     found = Task.objects.select_related("prompt", "round").in_bulk(task_ids)
     for task_id in task_ids:
         task = found[task_id]
@@ -102,8 +107,12 @@ def contents(project_id: int, spec: SnapshotSpec, task_ids: Sequence[int]) -> It
 
 
 def _said(
-    project_id: int, spec: SnapshotSpec, task_ids: Sequence[int]
+    project_id: int,
+    spec: SnapshotSpec,
+    task_ids: Sequence[int],
+    same: Mapping[int, Mapping[int, int]],
 ) -> dict[int, list[ChosenRanking]]:
+    """same: of each task, as of `same_of`."""
     said: dict[int, list[ChosenRanking]] = defaultdict(list)
     chosen = (
         rankings(project_id, spec)
@@ -113,16 +122,19 @@ def _said(
     )
     for ranking in chosen:
         demonstration: Any = getattr(ranking, "demonstration", None)
+        judgment = Judgment(
+            tuple(map(tuple, ranking.tiers)),
+            frozenset(mark["completion"] for mark in ranking.unacceptable),
+            tuple(ranking.strengths),
+        )
+        alike = same[ranking.task_id]
         said[ranking.task_id].append(
             ChosenRanking(
                 ranking.pk,
                 ranking.labeler_id,
-                Judgment(
-                    tuple(map(tuple, ranking.tiers)),
-                    frozenset(mark["completion"] for mark in ranking.unacceptable),
-                    tuple(ranking.strengths),
-                ),
+                without_alike_pairs(judgment, alike),
                 demonstration.text if demonstration else "",
+                ordered_alike(judgment.tiers, alike),
             )
         )
     return said

@@ -42,12 +42,17 @@ def row(snapshot: Snapshot) -> dict[str, Any]:
         "tasks_total": snapshot.tasks_total,
         "content_hash": snapshot.content_hash,
         "aggregation": snapshot.spec["aggregation"],
-        "counts": counts and {side: counts[side] for side in ("train", "held_out")},
+        "counts": counts and {side: _side(counts[side]) for side in ("train", "held_out")},
         "labelers": counts and counts["labelers"],
         "created_by": snapshot.created_by.username,
         "created_at": snapshot.created_at,
         "finished_at": snapshot.finished_at,
     }
+
+
+def _side(counts: dict[str, Any]) -> dict[str, Any]:
+    """In manifests before version 3 identical answers were not counted."""
+    return {"identical": 0, **counts}
 
 
 def detail(snapshot: Snapshot) -> dict[str, Any]:

@@ -38,12 +38,12 @@ def _answers(evaluation: Evaluation) -> tuple[list[tuple[Answer, Answer]], int]:
     """Of each prompt that both sides answered; and how many they did not both."""
     found: dict[int, dict[str, Answer]] = {}
     rows = evaluation.answers.order_by("prompt_id").values_list(
-        "prompt_id", "side", "tokens", "finish_reason", "reward"
+        "prompt_id", "side", "tokens", "finish_reason", "reward", "text"
     )
-    for prompt, side, tokens, finish_reason, reward in rows:
+    for prompt, side, tokens, finish_reason, reward, text in rows:
         sides = found.setdefault(prompt, {})
         if finish_reason != REFUSED:
-            sides[side] = Answer(tokens, finish_reason == "length", reward)
+            sides[side] = Answer(tokens, finish_reason == "length", reward, text)
     whole = [sides for sides in found.values() if len(sides) == 2]
     pairs = [(sides[Side.CANDIDATE], sides[Side.INCUMBENT]) for sides in whole]
     return pairs, len(found) - len(whole)

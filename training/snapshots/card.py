@@ -39,6 +39,7 @@ def card(project: str, spec: SnapshotSpec, counts: dict[str, Any]) -> str:
         ),
         f"{_ROWS_ARE[spec.aggregation]}{joined} A row's `weight` is "
         + ("its part of a task that counts 1." if spec.weight == "task" else "1 a ranking."),
+        _identical(counts),
         "## How it was chosen",
         _chosen(spec, counts),
         "## Split",
@@ -75,6 +76,18 @@ def card(project: str, spec: SnapshotSpec, counts: dict[str, Any]) -> str:
         "answers, how labelers were found, paid and asked for consent, personal data.*",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _identical(counts: dict[str, Any]) -> str:
+    pairs = sum(counts[side]["identical"] for side in (TRAIN, HELD_OUT))
+    return (
+        "Identical answers to a prompt (the same text, both complete or both cut off) are ties, in "
+        "the tier of the best placed of them: no preference between them can be meant. "
+        f"`identical` counts the pairs that labelers had put in an order: {pairs:,} "
+        f"{'pair' if pairs == 1 else 'pairs'} of identical answers left out of the comparisons. "
+        "An answer that was cut off has the `finish_reason` `length`: it is not to be learned that "
+        "the turn ends there."
+    )
 
 
 def _metadata(counts: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ COUNTED = (
     "rows",
     "comparisons",
     "ties",
+    "identical",
     "all_bad",
     "demonstrations",
 )
@@ -51,6 +52,7 @@ class Counts:
             rows=len(said),
             comparisons=pairs.count(False),
             ties=pairs.count(True),
+            identical=sum(one.identical for one in task.rankings),
             all_bad=sum(one.judgment.unacceptable == everything for one in said),
             demonstrations=sum(bool(one.demonstration) for one in task.rankings),
         )

@@ -17,7 +17,7 @@ from training.snapshots.methods import METHODS, data_of
 from training.snapshots.rows import DEMONSTRATION_COLUMNS, RANKING_COLUMNS
 from training.snapshots.spec import SnapshotSpec
 
-VERSION = 2
+VERSION = 3
 MANIFEST, CARD = "snapshot.json", "README.md"
 _INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 SCHEMA = {"rankings": RANKING_COLUMNS, "demonstrations": DEMONSTRATION_COLUMNS}

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from annotate.exchange.context import with_documents
+from annotate.exchange.groups import CUT_OFF
 from annotate.ranking import Judgment
+from formats.completions import Completion
 from training.snapshots.aggregation import aggregate
 from training.snapshots.spec import Aggregation, SnapshotSpec, Weight
 
@@ -26,7 +28,8 @@ RANKING_COLUMNS = {
     "round": "integer",
     "split": "text: train or held_out",
     "labeler": "text: a number for each labeler, or the aggregation's name",
-    "tiers": "list of lists of positions in completions, best first, ties inside a tier",
+    "tiers": "list of lists of positions in completions, best first, ties inside a tier; identical "
+    "answers are tied",
     "strengths": "list of integers between neighbouring tiers: 3 significantly, 2 clearly, "
     "1 slightly, 0 not said",
     "unacceptable": "list of booleans, one a completion",
@@ -52,15 +55,24 @@ class ChosenCompletion(NamedTuple):
     adapter_hash: str
     finish_reason: str
 
+    @property
+    def written(self) -> Completion:
+        """What was written, to compare it with others."""
+        return Completion(self.text, self.finish_reason == CUT_OFF)
+
 
 @dataclass(frozen=True, slots=True)
 class ChosenRanking:
-    """demonstration: the better answer that was written with it, "" if none was."""
+    """judgment: with identical answers tied; identical: how many pairs of them it had ordered.
+
+    demonstration: the better answer that was written with it, "" if none was.
+    """
 
     id: int
     labeler: int
     judgment: Judgment
     demonstration: str = ""
+    identical: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ export class Held {
     judging: Judging,
     user: number,
   ) {
-    this.sheet = new Sheet(claim.prompt, claim.responses, judging, latestDraft(user, claim.id, claim.draft));
+    this.sheet = new Sheet(claim.prompt, claim.responses, judging, latestDraft(user, claim.id, claim.draft), claim.alike);
     this.draft = new DraftKeeper(user, claim.id, () => (this.lost = true));
     this.sheet.onchange = () => this.draft.save(this.sheet.draft());
     void this.sheet.prepare();

@@ -22,6 +22,8 @@ export class Sheet {
     readonly responses: readonly ResponseText[],
     readonly judging: Judging,
     draft: unknown,
+    /** Responses that are the same answer: the server ties them, wherever they are placed. */
+    readonly alike: readonly (readonly Label[])[] = [],
   ) {
     this.labels = responses.map((response) => response.label);
     this.form = formFrom(draft, this.labels, judging);

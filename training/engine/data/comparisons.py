@@ -82,7 +82,10 @@ def ranking(said: Said, places: dict[int, int], choice: Choice) -> Ranking | Non
             _margin(one, said) if choice.margins else 0.0,
         )
         for one in comparisons(said.tiers, said.strengths, said.unacceptable)
-        if one.winner in places and one.loser in places and _wanted(one, choice)
+        if one.winner in places
+        and one.loser in places
+        and said.preferred(one.winner, one.loser)
+        and _wanted(one, choice)
     )
     if not pairs:
         return None

@@ -30,7 +30,8 @@ class Said:
 
     tiers: positions of answers, best first. strengths: of the steps between tiers, 1 to 3, None
     where not said; () if none is. margin: what a pair asks for itself, in place of its strength's.
-    author: what tells whose it is, so that the same one is not taken twice; None if unknown.
+    author: what tells whose it is, so that the same one is not taken twice; None if unknown. same:
+    of each answer the first one that is alike; () when all are different.
     """
 
     tiers: tuple[tuple[int, ...], ...]
@@ -40,6 +41,11 @@ class Said:
     margin: float | None = None
     author: tuple[Any, ...] | None = None
     revision: int = 0
+    same: tuple[int, ...] = ()
+
+    def preferred(self, one: int, other: int) -> bool:
+        """Whether anything can be said of these two: identical answers are neither better."""
+        return not self.same or self.same[one] != self.same[other]
 
 
 @dataclass(frozen=True, slots=True)

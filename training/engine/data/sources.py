@@ -13,6 +13,7 @@ from training.engine.data.chat import Chat
 from training.engine.data.conversations import Messages, prompt_hash
 from training.engine.data.encoding import Encoder
 from training.engine.data.examples import Example, Said
+from training.engine.data.identical import without_alike_pairs
 from training.engine.data.report import DropReport, Drops, Refused
 from training.engine.data.rows import Row, read_rows
 from training.engine.errors import DataError
@@ -22,7 +23,7 @@ from training.engine.spec import Data
 # Rows whose texts are held and encoded together.
 CHUNK = 1 << 10
 # Changes whenever the same files would give other groups.
-VERSION = 1
+VERSION = 2
 
 Read = Callable[[Row], Example]
 
@@ -108,6 +109,7 @@ class Source:
         tokens = iter(self._encoder.completions(answers))
         for example, prompt in zip(chunk, prompts, strict=True):
             completions = tuple(islice(tokens, len(example.answers)))
+            said = without_alike_pairs(example, self.drops)
             if isinstance(prompt, Refused):
                 self.drops.refuse(example.where, prompt)
                 continue
@@ -118,7 +120,7 @@ class Source:
                 _identity(example),
                 prompt,
                 completions,
-                example.said,
+                said,
                 example.held_out,
             )
 

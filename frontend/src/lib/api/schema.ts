@@ -1366,6 +1366,8 @@ export interface components {
             lease_seconds: number;
             prompt: components["schemas"]["ShownPrompt"];
             responses: components["schemas"]["Response_"][];
+            /** @description Letters of responses that are the same answer: they are tied by themselves. */
+            alike: string[][];
             draft: {
                 [key: string]: unknown;
             } | null;
@@ -2394,6 +2396,8 @@ export interface components {
             tags: string[];
             rationale: string;
             active_ms: number;
+            /** @description Letters of responses that are the same answer: they are tied by themselves. */
+            alike: string[][];
             demonstration: components["schemas"]["Demonstration"] | null;
             supersedes: number | null;
             superseded_by: number | null;
@@ -2466,6 +2470,8 @@ export interface components {
             revision: number;
             /** Format: date-time */
             created_at: string;
+            /** @description Letters of responses that are the same answer: they are tied by themselves. */
+            alike: string[][];
         };
         Renewed: {
             /** Format: date-time */
@@ -3037,6 +3043,8 @@ export interface components {
             rows: number;
             comparisons: number;
             ties: number;
+            /** @description Pairs of identical answers that labelers had ordered: ties, no comparisons. */
+            identical: number;
             all_bad: number;
             demonstrations: number;
         };

@@ -56,6 +56,8 @@ export default {
   "label.response": "Response {label}",
   "label.cutOff": "Cut off",
   "label.cutOff.title": "The model reached its token limit here",
+  "label.alike.two": "{letters} are the same answer: they are tied, wherever you place them.",
+  "label.alike": "{letters} are all the same answer: they are tied, wherever you place them.",
   "label.emptyResponse": "This response is empty",
   "label.rankIt": "Rank {n}",
   "label.rankIt.long": "Rank {n}: response {label}",

@@ -93,6 +93,7 @@ export default {
   "admin.snapshot.count.rows": "Rows",
   "admin.snapshot.count.comparisons": "Comparisons",
   "admin.snapshot.count.ties": "Ties",
+  "admin.snapshot.count.identical": "Pairs of identical answers left out",
   "admin.snapshot.count.all_bad": "All unacceptable",
   "admin.snapshot.count.demonstrations": "Better answers",
   "admin.snapshot.rounds": "Rounds",
