@@ -18,7 +18,31 @@ from training.engine.groups import Group
 R = 16
 
 
-class Peer:
+class Stepping:
+    """A trainer whose `backward` takes a ranking; a step of it is timed."""
+
+    model: Any
+    optimizer: torch.optim.Optimizer
+
+    def optimize(self, trained: nn.Module) -> None:
+        """Make the optimizer over all that is trained."""
+        parameters = [one for one in trained.parameters() if one.requires_grad]
+        self.optimizer = torch.optim.AdamW(parameters, lr=1e-5)
+
+    def backward(self, group: Group) -> None:
+        """Add the gradient of the mean loss over all pairs of the ranking."""
+        raise NotImplementedError
+
+    def step(self, group: Group) -> float:
+        """Seconds of a whole step on one ranking."""
+        begin = time.perf_counter()
+        self.backward(group)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return time.perf_counter() - begin
+
+
+class Peer(Stepping):
     """TRL's own trainer, fed its own batches of pairs."""
 
     def __init__(
@@ -32,14 +56,9 @@ class Peer:
         self.batch = batch
         self.trainer: Any = (_dpo if method == "dpo" else _reward)(base, precision, groups)
         self.method = method
-        self.model: Any = self.trainer.model
+        self.model = self.trainer.model
         self.model.train()
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=1e-5)
-
-    def warm_up(self, whole: Group) -> None:
-        """A step on the first pair."""
-        self.step(first_pairs(whole, 1))
+        self.optimize(self.model)
 
     def backward(self, group: Group) -> None:
         examples = self._examples(group)
@@ -49,13 +68,6 @@ class Peer:
             with self.trainer.compute_loss_context_manager():
                 loss = self.trainer.compute_loss(self.model, inputs)
             (loss * len(part) / len(examples)).backward()
-
-    def step(self, group: Group) -> float:
-        begin = time.perf_counter()
-        self.backward(group)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return time.perf_counter() - begin
 
     def _examples(self, group: Group) -> list[dict[str, Any]]:
         prompt = list(group.prompt)
@@ -81,8 +93,15 @@ def _settings(precision: str) -> dict[str, Any]:
     }
 
 
-def _lora(task: str) -> LoraConfig:
+def lora_config(task: str) -> LoraConfig:
     return LoraConfig(r=R, lora_alpha=2 * R, target_modules="all-linear", task_type=task)
+
+
+def reward_lora_config() -> LoraConfig:
+    """Of a classifier, whose head is trained whole."""
+    found = lora_config("SEQ_CLS")
+    found.modules_to_save = ["score"]
+    return found
 
 
 def _dpo(base: LoadedBase, precision: str, groups: list[Group]) -> Any:
@@ -92,7 +111,7 @@ def _dpo(base: LoadedBase, precision: str, groups: list[Group]) -> Any:
         args=DPOConfig(beta=0.1, **_settings(precision)),
         train_dataset=rows,
         processing_class=base.tokenizer,
-        peft_config=_lora("CAUSAL_LM"),
+        peft_config=lora_config("CAUSAL_LM"),
     )
 
 
@@ -104,15 +123,13 @@ def _reward(base: LoadedBase, precision: str, groups: list[Group]) -> Any:
     # padding too, as in SmolLM2, it would read the token before it.
     base.tokenizer.pad_token = padding_token(base.tokenizer)
     model.config.pad_token_id = base.tokenizer.pad_token_id
-    lora = _lora("SEQ_CLS")
-    lora.modules_to_save = ["score"]
     rows = Dataset.from_list([{"chosen": "a b", "rejected": "a c"}])
     trainer = RewardTrainer(
         model=model,
         args=RewardConfig(**_settings(precision)),
         train_dataset=rows,
         processing_class=base.tokenizer,
-        peft_config=lora,
+        peft_config=reward_lora_config(),
     )
     set_head(trainer.model)
     return trainer

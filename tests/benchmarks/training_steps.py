@@ -2,17 +2,16 @@
 
 import gzip
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inference.local import bundled_gguf
 from tests.benchmarks import training_peer
-from tests.benchmarks.training_peer import Peer
+from tests.benchmarks.training_batch import Padded
+from tests.benchmarks.training_peer import Peer, Stepping
 from training.engine.adapters import attach_lora, reference_active
 from training.engine.base import LoadedBase, load_base
 from training.engine.fused import fuse
@@ -29,7 +28,6 @@ from training.engine.spec import DPO, Base, Lora, Precision, Reward
 
 DATA = Path(__file__).with_name("data") / "completions.jsonl.gz"
 BETA = 0.1
-Step = Callable[[Group], float]
 
 
 def rankings(base: LoadedBase, k: int, count: int, longest: tuple[int, int]) -> list[Group]:
@@ -51,7 +49,7 @@ def rankings(base: LoadedBase, k: int, count: int, longest: tuple[int, int]) -> 
     return found
 
 
-class Ours:
+class Ours(Stepping):
     """Prefloop: one packed forward and backward for a whole ranking."""
 
     def __init__(self, base: LoadedBase, method: str, adapter: dict[str, Tensor] | None) -> None:
@@ -59,7 +57,7 @@ class Ours:
         training_peer.set_adapter_weights(model, adapter)
         layout = choose_layout(model, "packed", longest=1)
         fuse(model)
-        self.model: Any = model
+        self.model = model
         self.objective: Objective
         if method == "dpo":
             scorer = LogProbs(model, layout)
@@ -70,8 +68,7 @@ class Ours:
             self.objective = RewardModel(Rewards(model, head, layout), Reward(margins=False))
         self.scorer: nn.Module = self.objective.scorer
         self.scorer.train()
-        trained = [p for p in self.scorer.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=1e-5)
+        self.optimize(self.scorer)
 
     @torch.no_grad()
     def _reference(self, packed: Any) -> Tensor:
@@ -80,46 +77,84 @@ class Ours:
         return found
 
     def backward(self, group: Group) -> None:
-        packed = pack([group])
+        self._backward([group])
+
+    def _backward(self, groups: list[Group]) -> None:
+        packed = pack(groups)
         outcome = self.objective(self.scorer(packed), packed)
-        (outcome.loss / self.objective.weight([group])).backward()
-
-    def step(self, group: Group) -> float:
-        begin = time.perf_counter()
-        self.backward(group)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return time.perf_counter() - begin
+        (outcome.loss / self.objective.weight(groups)).backward()
 
 
-def measure_time(method: str, groups: list[Group], precision: str, model: str) -> dict[str, Any]:
-    """Both sides in turns over the same rankings."""
+class SharedPrefix(Ours):
+    """The same, but a pair at a time is what shares its prompt.
+
+    As prefix sharing for pairs does it (Wang and Hegde, "Accelerating Direct Preference
+    Optimization with Prefix Sharing", 2024): a prompt is encoded once a pair, a completion in each
+    of its K - 1 pairs. All pairs of a ranking lie in one pack.
+    """
+
+    def backward(self, group: Group) -> None:
+        self._backward([_alone(group, number) for number in range(len(group.rankings[0].pairs))])
+
+
+def _alone(group: Group, number: int) -> Group:
+    """One of the pairs as a group of its own."""
+    pair = group.rankings[0].pairs[number]
+    answers = (group.completions[pair.winner], group.completions[pair.loser])
+    ranking = Ranking(((0,), (1,)), (Pair(0, 1),))
+    return Group(f"{group.name} pair {number}", group.prompt, answers, (ranking,))
+
+
+def measure_time(
+    method: str, groups: list[Group], precision: str, model: str, against: str
+) -> dict[str, Any]:
+    """Both sides in turns over the same rankings. against: pairs, batch or prefix."""
     ours = Ours(_base(model, precision), method, None)
-    peer = Peer(_base(model, precision), method, precision, groups)
-    peer.warm_up(groups[0])
+    peer = _peer(against, method, precision, groups, model)
+    peer.step(training_peer.first_pairs(groups[0], 1) if against == "pairs" else groups[0])
     ours.step(groups[0])
     mine, theirs = [], []
-    for group in groups[1:]:
-        mine.append(ours.step(group))
-        theirs.append(peer.step(group))
+    for number, group in enumerate(groups[1:]):
+        # Who comes first finds the caches as the other left them.
+        for times, side in ((mine, ours), (theirs, peer))[:: 1 if number % 2 else -1]:
+            times.append(side.step(group))
     tokens = sum(group.tokens for group in groups[1:])
     return {
         "ratio": sum(theirs) / sum(mine),
+        "low": low_end(mine, theirs),
         "tokens_per_s": tokens / sum(mine),
+        "rankings": len(mine),
         "seconds": round(sum(mine), 2),
         "peer_seconds": round(sum(theirs), 2),
-        "peer_batch": peer.batch,
     }
 
 
-def gradient_error(method: str, group: Group, model: str) -> float:
+def _peer(against: str, method: str, precision: str, groups: list[Group], model: str) -> Stepping:
+    base = _base(model, precision)
+    if against == "batch":
+        return Padded(base, method, precision)
+    if against == "prefix":
+        return SharedPrefix(base, method, None)
+    return Peer(base, method, precision, groups)
+
+
+def low_end(mine: list[float], theirs: list[float]) -> float:
+    """Of the 95% interval of the ratio of sums: a percentile bootstrap over rankings."""
+    draw, times = np.random.default_rng(0), np.array([mine, theirs])
+    chosen = draw.integers(len(mine), size=(2000, len(mine)))
+    ours, peers = times[:, chosen].sum(-1)
+    return float(np.quantile(peers / ours, 0.025))
+
+
+def gradient_error(method: str, group: Group, model: str, against: str) -> float:
     """Relative difference of the gradients of all adapter weights, at the same random adapter."""
-    peer = Peer(_base(model, "fp32"), method, "fp32", [group])
+    peer = _peer(against, method, "fp32", [group], model)
     adapter = training_peer.random_adapter(peer.model)
     training_peer.set_adapter_weights(peer.model, adapter)
     ours = Ours(_base(model, "fp32"), method, adapter)
     ours.backward(group)
-    peer.batch = len(group.rankings[0].pairs)
+    if isinstance(peer, Peer):
+        peer.batch = len(group.rankings[0].pairs)
     peer.backward(group)
     mine = training_peer.adapter_gradients(ours.model)
     theirs = training_peer.adapter_gradients(peer.model)
@@ -133,7 +168,7 @@ def measure_memory(side: str, groups: list[Group], precision: str, model: str) -
     longest = sorted(groups, key=lambda group: -group.tokens)[:2]
     with PeakMemory() as peak:
         base = _base(model, precision)
-        runner: Ours | Peer = (
+        runner: Stepping = (
             Ours(base, "dpo", None)
             if side == "ours"
             else Peer(base, "dpo", precision, longest, batch=1)
@@ -149,14 +184,13 @@ def _base(model: str, precision: str) -> LoadedBase:
 
 
 def main(arguments: list[str]) -> None:
-    part, method, k, precision, count, model, prompt, completion = arguments
-    folder = model or str(bundled_gguf())
+    part, against, method, k, precision, count, model, prompt, completion = arguments
     longest = (int(prompt), int(completion))
-    groups = rankings(_base(folder, precision), int(k), int(count), longest)
+    groups = rankings(_base(model, precision), int(k), int(count), longest)
     if part == "time":
-        found = measure_time(method, groups, precision, folder)
+        found = measure_time(method, groups, precision, model, against)
     elif part == "gradient":
-        found = {"gradient_error": gradient_error(method, groups[1], folder)}
+        found = {"gradient_error": gradient_error(method, groups[1], model, against)}
     else:
-        found = measure_memory(part.removeprefix("memory-"), groups, precision, folder)
+        found = measure_memory(part.removeprefix("memory-"), groups, precision, model)
     print(json.dumps(found))
