@@ -6,6 +6,7 @@ swap later. A swap takes seconds: call it from a job, outside of a transaction.
 """
 
 import logging
+import time
 from pathlib import Path
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from inference.errors import InferenceError, NoReplica, SwapRefused
 from inference.examination import at_work
 from inference.loading import are_proven, bring, folder_of, unload
 from inference.locks import lock_within
-from inference.models import Adapter, ModelAlias, Replica, ServedModel
+from inference.models import Adapter, ModelAlias, Replica, ServedModel, Serving
 from inference.queries import bases_offered
 from inference.replicas import look_again
 
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 SWAP = "inference.swap"
 SWAP_WAIT_S = 1.0  # the reconciler holds the lock for moments
 REPLICA_WAIT_S = 120.0  # a self-test under way
+SERVED_WAIT_S = 15.0  # a check is every five; it may come back
 HASH_SHOWN = 16
 
 
@@ -154,12 +156,29 @@ def _load_everywhere(adapter: Adapter) -> None:
                     raise SwapRefused(f"{replica.name} is being tested for long. Try again later.")
                 bring(replica, [zero, adapter])
             done.append(replica)
+        _need_served(adapter)
     except (SwapRefused, InferenceError) as error:
         if before != Adapter.State.SERVING:
             _undo(adapter, done)
         if isinstance(error, InferenceError):
             raise SwapRefused(f"{adapter} was not swapped in: {error.summary}") from error
         raise
+
+
+def _need_served(adapter: Adapter) -> None:
+    """What is said to be served is: a replica may have gone away since it passed its test."""
+    here = adapter.served_model.servings.filter(
+        present=True,
+        selftest=Serving.Selftest.PASSED,
+        replica__enabled=True,
+        replica__state=Replica.State.READY,
+    )
+    limit = time.monotonic() + SERVED_WAIT_S
+    while not here.exists():
+        if time.monotonic() > limit:
+            reason = f"No inference server that loaded {adapter} answers now. Try again later."
+            raise SwapRefused(reason)
+        time.sleep(0.1)
 
 
 def _ready(adapter: Adapter) -> list[Replica]:

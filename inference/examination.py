@@ -99,6 +99,8 @@ def _record_verdicts(
                 serving.reloads, serving.probed_at = 0, now
         serving.save()
     replica.chat_template_hash = template
+    if any(verdict.passed is not None for verdict in verdicts.values()):
+        replica.misses = 0  # it answered, and more than a check asks for
     if replica.state not in (Replica.State.DOWN, Replica.State.UNKNOWN):
         settle(replica)
     replica.save()

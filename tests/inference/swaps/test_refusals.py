@@ -1,13 +1,16 @@
 """A swap that fails changes nothing, and says why."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_django.fixtures import Settings
 
+from inference import examination
 from inference.adapters import SWAP, register_adapter, roll_back, serve_adapter
 from inference.errors import SwapRefused
+from inference.loading import bring
 from inference.models import Adapter, ModelAlias, Replica
 from tests.inference import fake_vllm
 from tests.inference.adapter_folders import write_adapter
@@ -80,6 +83,40 @@ def test_an_adapter_that_disturbs_others_is_taken_back(
     ready.delay_s = 0.02
     assert f'"{red}" would suffer' in refusal(blue)
     assert ready.adapters() == [zero(), str(red)]
+
+
+def test_what_is_said_to_be_served_is(
+    ready: FakeVllm, red: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica passes the test and is given up by the regular checks at the same moment."""
+
+    def given_up(replica: Replica, adapters: Sequence[Adapter]) -> None:
+        bring(replica, adapters)
+        Replica.objects.update(state=Replica.State.FAILING, message="It did not answer.")
+
+    monkeypatch.setattr("inference.adapters.bring", given_up)
+    monkeypatch.setattr("inference.adapters.SERVED_WAIT_S", 0.2)
+    assert f"that loaded {red} answers now" in refusal(red)
+    assert not ModelAlias.objects.exists()
+    monkeypatch.undo()
+    look()
+    serve(red)
+    assert answering() == str(red)
+
+
+def test_a_replica_that_answers_a_whole_test_has_missed_nothing(
+    ready: FakeVllm, red: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checks that timed out beside it do not add up with the next one."""
+    record = examination._record_verdicts
+
+    def beside_checks(*test: Any) -> bool:
+        Replica.objects.update(misses=2)
+        return record(*test)
+
+    monkeypatch.setattr(examination, "_record_verdicts", beside_checks)
+    serve(red)
+    assert Replica.objects.get().misses == 0
 
 
 def test_one_replica_that_fails_stops_the_swap_on_all(
