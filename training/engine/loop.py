@@ -17,7 +17,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
-from transformers import get_scheduler
 
 from training.engine import checkpoints
 from training.engine.errors import NotFinite, Stopped
@@ -26,6 +25,7 @@ from training.engine.objective import Objective, Totals
 from training.engine.optimizers import build_optimizer
 from training.engine.packing import Pack, pack
 from training.engine.plan import Plan
+from training.engine.schedule import schedule_of
 from training.engine.spec import Optimizer, Training
 from training.engine.stopping import Stop, agreed
 
@@ -121,12 +121,7 @@ def _beginning(
     optimizer = accelerator.prepare_optimizer(
         build_optimizer(prepared, run.optimizer, head_lr=run.head_lr)
     )
-    schedule = get_scheduler(
-        run.optimizer.schedule,
-        optimizer,
-        num_warmup_steps=math.ceil(run.plan.steps * run.optimizer.warmup_ratio),
-        num_training_steps=run.plan.steps,
-    )
+    schedule = schedule_of(optimizer, run.optimizer, run.plan.steps)
     state = State(objective.scorer, optimizer, schedule)
     state.resume(run.checkpoints, accelerator.process_index)
     return state

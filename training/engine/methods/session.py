@@ -30,6 +30,7 @@ from training.engine.packing import Pack, pack
 from training.engine.plan import Plan, packs_of, whole_steps
 from training.engine.process import Reporter, RunFolder, StopRequest
 from training.engine.reward_head import RewardHead
+from training.engine.schedule import few_steps
 from training.engine.scorers import Layout
 from training.engine.spec import Method, RunSpec
 from training.engine.stopping import to_measure
@@ -144,6 +145,8 @@ def train_session(
     """
     training, groups = session.spec.training, session.data.train
     steps = whole_steps(len(groups), training.groups_per_step, training.epochs, training.max_steps)
+    if warning := few_steps(steps):
+        session.reporter.warn(warning)
     run = run_on(session, groups, steps, session.folder.checkpoints, session.reporter)
     run = replace(run, evaluate=_on_the_way(session, objective.scorer, score))
     train(objective, prepared, groups, run, session.accelerator)

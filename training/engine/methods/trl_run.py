@@ -23,6 +23,7 @@ from training.engine.errors import NotFinite, Stopped
 from training.engine.loop import Listener
 from training.engine.optimizers import build_optimizer
 from training.engine.plan import whole_steps
+from training.engine.schedule import schedule_of
 from training.engine.spec import RunSpec
 from training.engine.stopping import Stop
 from training.engine.whole import move_whole
@@ -82,8 +83,6 @@ class TrlRun:
             "per_device_eval_batch_size": batch,
             "gradient_accumulation_steps": rows // batch,
             "learning_rate": optimizer.lr,
-            "lr_scheduler_type": optimizer.schedule,
-            "warmup_steps": optimizer.warmup_ratio,
             "max_grad_norm": optimizer.max_grad_norm,
             "seed": training.seed,
             "data_seed": training.seed,
@@ -127,6 +126,14 @@ class EngineTrainer:
             this.optimizer = build_optimizer(model or this.model, self.run.spec.optimizer)
         optimizer: torch.optim.Optimizer = this.optimizer
         return optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        this: Any = self
+        if this.lr_scheduler is None:
+            spec = self.run.spec.optimizer
+            this.lr_scheduler = schedule_of(optimizer or this.optimizer, spec, num_training_steps)
+            this._created_lr_scheduler = True
+        return this.lr_scheduler
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)  # type: ignore[misc]

@@ -25,6 +25,7 @@ from training.engine.methods.trl_run import Telling, TrlRun, train
 from training.engine.packing import Pack, pack
 from training.engine.plan import packs_of
 from training.engine.process import Reporter, RunFolder, StopRequest
+from training.engine.schedule import few_steps
 from training.engine.scorers import LogProbs
 from training.engine.spec import RunSpec
 from training.engine.stopping import to_measure
@@ -174,6 +175,8 @@ def adapter_active(model: Any, name: str) -> Iterator[None]:
 
 def train_policy(policy: Policy, trainer: Any, run: TrlRun) -> None:
     """Train to the end, from the last whole checkpoint if there is one."""
+    if warning := few_steps(run.steps):
+        policy.reporter.warn(warning)
     train(trainer, run)
     policy.model.eval()
 

@@ -217,7 +217,11 @@ class Optimizer(Section):
         default=1.0, gt=0, le=1e6, description="A gradient with a larger norm is scaled down to it."
     )
     warmup_ratio: Number = Field(
-        default=0.05, ge=0, lt=1, description="Share of the steps in which the rate rises."
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Share of the steps in which the rate rises to its peak; the first step has a "
+        "rate above 0 too.",
     )
     schedule: Literal["linear", "cosine", "constant"] = Field(
         default="linear", description="How the rate falls after the warm-up."
