@@ -1,15 +1,21 @@
 from collections.abc import Callable
 from math import exp, inf, log
+from pathlib import Path
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from tests.training.judging import group
-from tests.training.tiny import tiny_model
+from tests.training.tiny import START, tiny_model, tiny_tokenizer
+from tests.training.trl_runs import make_spec
 from training.engine.errors import NotFinite
-from training.engine.evaluation.forgetting import forgetting, passages
+from training.engine.evaluation.forgetting import beginning, forgetting, passages, passages_of
+from training.engine.methods.measures import read_material
 from training.engine.packing import Pack, pack
+from training.engine.ppo.replay import read_replayed
 from training.engine.scorers import LogProbs
 
 
@@ -43,6 +49,44 @@ def test_text_is_cut_into_passages_that_predict_all_but_their_first_token() -> N
         ((4,), ((5, 6),)),
     ]
     assert passages([1, 2, 3, 4, 5], length=3)[1].completions == ((5,),)
+
+
+def with_first_token() -> PreTrainedTokenizerFast:
+    """As Llama's and Gemma's: one that puts its BOS before every text."""
+    tokenizer = tiny_tokenizer()
+    bos = (START, tokenizer.convert_tokens_to_ids(START))
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{START} $A", special_tokens=[bos]
+    )
+    return tokenizer
+
+
+def test_passages_begin_as_the_tokenizer_begins_a_text(tmp_path: Path) -> None:
+    """What is measured on and what PTX trains on, against the tokenizer's own call."""
+    text = "".join(chr(97 + n % 26) for n in range(70_000))
+    file = tmp_path / "general.txt"
+    file.write_text(text)
+    tokenizer = with_first_token()
+    spec = make_spec("dpo", "model", {"pairs": ["pairs.jsonl"], "general_text": str(file)})
+
+    measured = read_material(spec, tokenizer).general_text
+    replayed = read_replayed(spec.data, tokenizer).groups
+
+    assert len(measured) == 64
+    for number, one in enumerate([*measured, *replayed]):
+        part = text[number * 511 : (number + 1) * 511]
+        assert [*one.prompt, *one.completions[0]] == tokenizer(part)["input_ids"]
+        assert one.prompt == (tokenizer.bos_token_id,)
+    # Every token of the text once: none is left out, none said twice.
+    assert sum(len(one.completions[0]) for one in (*measured, *replayed)) == len(text)
+
+
+def test_of_a_tokenizer_without_a_first_token_nothing_is_put_before() -> None:
+    assert beginning(tiny_tokenizer()) == ()
+    assert beginning(with_first_token()) == (1,)
+    found = passages_of("abcdef", tiny_tokenizer())
+    assert [len(one.prompt) for one in found] == [1]
+    assert len(found[0].completions[0]) == 5
 
 
 def test_a_real_model_against_itself_and_another() -> None:

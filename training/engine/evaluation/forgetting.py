@@ -7,6 +7,7 @@ same tokens.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from training.engine.errors import NotFinite
 from training.engine.evaluation.estimates import Estimate, ratio
-from training.engine.groups import Group
+from training.engine.groups import Group, Tokens
 from training.engine.packing import Pack
 
 MOST_NATS = 700.0
@@ -46,18 +47,44 @@ class Forgetting:
     ratio: float | None
 
 
-def passages(tokens: Sequence[int], *, length: int = 512) -> list[Group]:
+def passages_of(text: str, tokenizer: Any) -> list[Group]:
+    """Plain text as passages, each of which begins as the tokenizer begins a text.
+
+    Models that were trained with a first token (Gemma, Llama) predict badly without it. Raises
+    ValueError for a text of fewer than two tokens.
+    """
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return passages(ids, begin=beginning(tokenizer))
+
+
+def beginning(tokenizer: Any) -> Tokens:
+    """The tokens that the tokenizer itself puts in front of a text; () if it puts none."""
+    bare, whole = (
+        tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True)
+    )
+    most = len(whole) - len(bare)
+    places = (n for n in range(most + 1) if whole[n : n + len(bare)] == bare)
+    return tuple(whole[: next(places, 0)])
+
+
+def passages(tokens: Sequence[int], *, begin: Sequence[int] = (), length: int = 512) -> list[Group]:
     """Cut plain text into passages of `length` tokens, as groups of one completion.
 
-    The first token of each is its prompt, all others are predicted from those before them in the
-    passage; a last passage of one token is left out. Raises ValueError for fewer than two tokens.
+    begin: what stands before each, and counts in its length. Without it the first token of each is
+    its prompt. All others are predicted from those before them in the passage; a last passage with
+    nothing to predict is left out. Raises ValueError for fewer than two tokens.
     """
     if length < 2 or len(tokens) < 2:
         raise ValueError("a passage needs two tokens or more: one to start from, one to predict")
-    starts = range(0, len(tokens) - 1, length)
+    size = max(length - len(begin), 1)
+    given = 0 if begin else 1  # tokens of the text itself that are not predicted
     return [
-        Group(f"text-{start}", (tokens[start],), (tuple(tokens[start + 1 : start + length]),))
-        for start in starts
+        Group(
+            f"text-{start}",
+            (*begin, *tokens[start : start + given]),
+            (tuple(tokens[start + given : start + size]),),
+        )
+        for start in range(0, len(tokens) - given, size)
     ]
 
 

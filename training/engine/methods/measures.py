@@ -12,7 +12,7 @@ from training.engine.base import LoadedBase
 from training.engine.data import Chat, load_demonstrations, load_text
 from training.engine.errors import DataError
 from training.engine.evaluation.drift import kl_drift, length_drift, predictions
-from training.engine.evaluation.forgetting import Forgetting, forgetting, passages
+from training.engine.evaluation.forgetting import Forgetting, forgetting, passages_of
 from training.engine.evaluation.report import Evaluation
 from training.engine.evaluation.sampling import Decoding, Sample, sample
 from training.engine.groups import Group, Tokens
@@ -46,12 +46,12 @@ def read_material(spec: RunSpec, tokenizer: Any) -> Material:
     if spec.data.general_text is None:
         missing["general_text"] = "the spec names no general text"
     else:
-        ids = tokenizer(load_text(spec.data.general_text), add_special_tokens=False)["input_ids"]
-        if len(ids) < 2:
+        try:
+            text = passages_of(load_text(spec.data.general_text), tokenizer)[:MOST_PASSAGES]
+        except ValueError as problem:
             raise DataError(
                 "data.general_text is too short to measure on.", advice="Give a page of text."
-            )
-        text = passages(ids)[:MOST_PASSAGES]
+            ) from problem
     demonstrations: Sequence[Group] = ()
     if not (spec.data.demonstrations or spec.data.evaluation_demonstrations):
         missing["demonstrations"] = "the spec names no demonstrations"

@@ -1,13 +1,14 @@
 """What PPO-ptx goes on predicting while it learns from rewards (Ouyang et al. 2022, eq. 2)."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from training.engine.data import load_demonstrations, load_text
 from training.engine.errors import SpecError
-from training.engine.evaluation.forgetting import passages
+from training.engine.evaluation.forgetting import passages_of
 from training.engine.groups import Group
 from training.engine.methods.measures import MOST_PASSAGES
 from training.engine.spec import Data
@@ -35,8 +36,8 @@ def read_replayed(data: Data, tokenizer: Any) -> Replayed:
         return Replayed([one.group for one in load_demonstrations(data, tokenizer).train])
     groups: list[Group] = []
     if data.general_text:
-        ids = tokenizer(load_text(data.general_text), add_special_tokens=False)["input_ids"]
-        groups = passages(ids)[MOST_PASSAGES:] if len(ids) > 1 else []
+        with suppress(ValueError):  # a text without two tokens
+            groups = passages_of(load_text(data.general_text), tokenizer)[MOST_PASSAGES:]
     if not groups:
         raise SpecError(
             "ppo.ptx_weight: there is nothing to go on predicting.",
