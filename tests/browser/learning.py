@@ -56,14 +56,20 @@ def estimate(value: float) -> dict[str, Any]:
 
 
 MEASURED: dict[str, Any] = {
-    "version": 1,
+    "version": 2,
     "accuracy": estimate(0.71),
     "accuracy_by_strength": [
         {"strength": 1, "accuracy": estimate(0.62)},
         {"strength": 3, "accuracy": estimate(0.84)},
     ],
     "calibration": {"error": 0.06, "brier": 0.2, "log_loss": 0.59, "count": 40, "bins": []},
-    "agreement": {"ceiling": None, "reason": "no task has two rankings", "ties": "half"},
+    "agreement": {
+        "pairwise": None,
+        "reason": "no task has two rankings",
+        "others_majority_accuracy": None,
+        "others_reason": "no task has three rankings",
+        "ties": "half",
+    },
     "general_text": None,
     "demonstrations": None,
     "length": {"trained": 41.5, "base": 44.0, "difference": estimate(-2.5)},

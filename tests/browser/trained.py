@@ -66,7 +66,12 @@ class Trained:
         measured = {
             **MEASURED,
             "accuracy_by_strength": STRENGTHS,
-            "agreement": {"ceiling": {**ESTIMATE, "value": 0.82, "high": 0.9}, "reason": None},
+            "agreement": {
+                "pairwise": {**ESTIMATE, "value": 0.82, "high": 0.9},
+                "reason": None,
+                "others_majority_accuracy": {**ESTIMATE, "value": 0.84, "high": 0.91},
+                "others_reason": None,
+            },
         }
         values = {"snapshot": self.snapshot, "measured": measured, **values}
         return make_adapter(self.project, self.ada, self.folder, base=BASE, **values)

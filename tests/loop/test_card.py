@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tests.loop.trained import COUNTS, MEASURED, SPEC
+from tests.loop.trained import COUNTS, ESTIMATE, MEASURED, SPEC
 from training.evaluation.card import Data, Evaluated, Facts, card
 from training.evaluation.report import Answer, Judge, make_report
 
@@ -68,6 +68,28 @@ def test_it_tells_everything() -> None:
     assert "bitsandbytes" not in text
     fenced = text.split("```json\n")[1].split("\n```")[0]
     assert json.loads(fenced) == SPEC
+
+
+def test_people_stand_beside_the_accuracy() -> None:
+    """As agreement and as a majority, never as a bound; also from an evaluation.json of before."""
+    near, far = {**ESTIMATE, "value": 0.8}, {**ESTIMATE, "value": 0.68}
+    now = {"pairwise": far, "reason": None, "others_majority_accuracy": near, "others_reason": None}
+    old = {"ceiling": far, "reason": None, "ties": "half"}
+    few = {"pairwise": far, "reason": None, "others_reason": "nobody", "ties": "half"}
+    told = {}
+    for name, agreement in (("now", now), ("old", old), ("few", few), ("none", None)):
+        measured = {**MEASURED, "agreement": agreement}
+        missing = {**MEASURED["missing"], "agreement": "no rankings"}
+        told[name] = card(replace(FACTS, measured={**measured, "missing": missing}))
+    majority = "| the same by the majority of the other labelers |"
+    other = "| the same by one other labeler |"
+    assert f"{majority} 0.800 | 0.600 to 0.800 | 40 |" in told["now"]
+    for name in ("now", "old", "few"):
+        assert f"{other} 0.680 | 0.600 to 0.800 | 40 |" in told[name]
+    assert f"{majority}  |  | nobody |" in told["few"]
+    assert f"{majority}  |  | no rankings |" in told["none"]
+    assert f"{other}  |  | no rankings |" in told["none"]
+    assert not any("ceiling" in text for text in told.values())
 
 
 def test_a_reward_model_says_what_it_is_for() -> None:

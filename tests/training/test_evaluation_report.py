@@ -54,13 +54,13 @@ def test_the_file_has_every_part(tmp_path: Path) -> None:
         "learning_curve",
         "missing",
     ]
-    assert found["version"] == 1
+    assert found["version"] == 2
     assert found["missing"] == {}
     assert list(found["accuracy"]) == ["value", "low", "high", "count", "clusters", "method"]
     assert found["accuracy"]["value"] == pytest.approx(2 / 3)
     assert found["accuracy_by_strength"][0]["strength"] == 0
     assert list(found["calibration"]) == ["error", "brier", "log_loss", "count", "bins"]
-    assert found["agreement"]["ceiling"]["value"] == 1
+    assert found["agreement"]["pairwise"]["value"] == 1
     assert found["general_text"]["ratio"] == 1
     assert found["length"]["difference"]["value"] == -1
     assert found["kl"]["per_token"]["value"] == 1

@@ -125,6 +125,8 @@ def _data(data: Data) -> str:
 
 _PARTS = (
     ("accuracy", "held-out preferences agreed with", "accuracy"),
+    ("others", "the same by the majority of the other labelers", "accuracy"),
+    ("pairwise", "the same by one other labeler", "accuracy"),
     ("kl", "KL from the reference, nats a token", "kl"),
     ("general_text", "forgetting on general text, nats a token", "difference"),
     ("demonstrations", "forgetting on demonstrations, nats a token", "difference"),
@@ -135,16 +137,33 @@ _PARTS = (
 def _measured(measured: Mapping[str, Any]) -> str:
     if not measured:
         return "Nothing: the run left no measurements."
-    missing = measured.get("missing", {})
+    missing, people = measured.get("missing", {}), _people(measured)
     rows = []
     for name, title, key in _PARTS:
-        part = measured.get(name)
+        part = people.get(name) if key == "accuracy" else measured.get(name)
         if part is None:
-            rows.append([title, "", "", _cell(missing.get(name, "not measured"))])
+            why = people.get(f"no {name}") or missing.get(name, "not measured")
+            rows.append([title, "", "", _cell(why)])
             continue
-        found = part if name == "accuracy" else part["per_token" if name == "kl" else key]
+        found = part if key == "accuracy" else part["per_token" if name == "kl" else key]
         rows.append([title, _number(found["value"]), _range(found), _cell(found.get("count", ""))])
     return _table(["", "value", "95% interval", "from how many, or why not"], rows)
+
+
+def _people(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's accuracy, and what labelers tell of each other; "no ...": why there is none.
+
+    evaluation.json of version 1 says "ceiling" for "pairwise", and nothing of a majority.
+    """
+    agreement = measured.get("agreement") or {}
+    why = measured.get("missing", {}).get("agreement")
+    return {
+        "accuracy": measured.get("accuracy"),
+        "others": agreement.get("others_majority_accuracy"),
+        "no others": agreement.get("others_reason") or why,
+        "pairwise": agreement.get("pairwise", agreement.get("ceiling")),
+        "no pairwise": agreement.get("reason") or why,
+    }
 
 
 def _evaluations(evaluations: Sequence[Evaluated]) -> str:

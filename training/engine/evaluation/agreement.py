@@ -1,8 +1,13 @@
-"""How far people agree with each other: no model's accuracy is to be expected above that."""
+"""How far people agree with each other, and how often the others' majority is right of one of them.
 
-from collections.abc import Iterable, Iterator, Sequence
+Neither bounds what a model can reach. Two labelers who are each right with probability p agree with
+p² + (1 - p)² < p, and a perfect model agrees with either of them with p. The majority of the others
+stands on the same footing as a model: both are asked what one labeler said, whom they did not see.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -11,52 +16,96 @@ from training.engine.evaluation.estimates import Estimate, proportion
 from training.engine.groups import Group, Ranking
 
 Ties = Literal["half", "drop"]
+Places = dict[int, int]
+# How often somebody said what a labeler did, how often they could have.
+Tally = tuple[float, float]
+
+ALONE = "no prompt was judged by more than one labeler"
+APART = "no two labelers compared the same two completions strictly"
+FEWER_THAN_THREE = "no prompt was judged by three labelers, so the others have no majority"
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The ceiling, or why there is none. ties: how a second labeler's tie counted."""
+    """pairwise: of a labeler with another one. others_majority_accuracy: of the majority of the
+    other labelers, two or more, in telling what the one left out prefers. reason, others_reason:
+    why there is none. ties: how a tie, of the second labeler or of the votes, counted.
+    """
 
-    ceiling: Estimate | None
+    pairwise: Estimate | None
     reason: str | None
+    others_majority_accuracy: Estimate | None
+    others_reason: str | None
     ties: Ties
 
 
 def agreement(groups: Sequence[Group], *, ties: Ties = "half", seed: int = 0) -> Agreement:
-    """Probability that a second labeler prefers what a first one strictly prefers.
+    """Over the pairs that one labeler strictly prefers, every labeler of a group in turn.
 
-    Every ordered two of a group's rankings counts, on the pairs that both judged. A tie of the
-    second one is half an agreement ("half", as equal scores are for a model), or the pair is left
-    out ("drop"). The rankings of a group are taken to be by different labelers.
+    pairwise: the share of the others, each by itself, who prefer the same; only pairs that both
+    judged. others_majority_accuracy: the share of pairs of which the majority of two others or more
+    prefers the same; others that tie a pair abstain. A tie is half right ("half", as equal scores
+    are for a model), or the pair is left out ("drop"). The rankings of a group are taken to be by
+    different labelers.
     """
-    several = [group for group in groups if len(group.rankings) > 1]
-    if not several:
-        return Agreement(None, "no prompt was judged by more than one labeler", ties)
-    tallies = np.array([_tally(group.rankings, ties) for group in several])
-    ceiling = proportion(tallies[:, 0], tallies[:, 1], seed=seed)
-    if ceiling is None:
-        return Agreement(None, "no two labelers compared the same two completions strictly", ties)
-    return Agreement(ceiling, None, ties)
+    several = [group.rankings for group in groups if len(group.rankings) > 1]
+    pairwise = _share(several, _each_other, ties, seed)
+    many = [rankings for rankings in several if len(rankings) > 2]
+    majority = _share(many, _majority, ties, seed)
+    reason = None if pairwise else APART if several else ALONE
+    others = None if majority else APART if many else FEWER_THAN_THREE
+    return Agreement(pairwise, reason, majority, others, ties)
 
 
-def _tally(rankings: Iterable[Ranking], ties: Ties) -> tuple[float, float]:
-    """How often a second labeler agreed, and how often they could have."""
-    agreed = compared = 0.0
-    for first, second in permutations([_places(ranking) for ranking in rankings], 2):
-        for ours, theirs in _strict(first, second):
-            if theirs == 0 and ties == "drop":
-                continue
-            compared += 1
-            agreed += 0.5 if theirs == 0 else float((ours < 0) == (theirs < 0))
-    return agreed, compared
+Says = Callable[[int, list[int]], Iterator[float]]
 
 
-def _strict(first: dict[int, int], second: dict[int, int]) -> Iterator[tuple[int, int]]:
-    """Of each pair that both judged and the first one strictly: the steps between, in both."""
-    for one, other in combinations(sorted(first.keys() & second.keys()), 2):
-        if first[one] != first[other]:
-            yield first[one] - first[other], second[one] - second[other]
+def _share(
+    groups: Sequence[Sequence[Ranking]], says: Says, ties: Ties, seed: int
+) -> Estimate | None:
+    if not groups:
+        return None
+    tallies = np.array([_tally(rankings, says, ties) for rankings in groups])
+    return proportion(tallies[:, 0], tallies[:, 1], seed=seed)
 
 
-def _places(ranking: Ranking) -> dict[int, int]:
+def _tally(rankings: Sequence[Ranking], says: Says, ties: Ties) -> Tally:
+    """Leaves each labeler out in turn, and asks for what the others say of their strict pairs."""
+    right = asked = 0.0
+    said = [_places(ranking) for ranking in rankings]
+    for place, mine in enumerate(said):
+        for own, others in _strict(mine, said[:place] + said[place + 1 :]):
+            for one in says(own, others):
+                if one == 0 and ties == "drop":
+                    continue
+                asked += 1
+                right += 0.5 if one == 0 else float(one > 0)
+    return right, asked
+
+
+def _each_other(own: int, others: list[int]) -> Iterator[float]:
+    """Above 0 for each who prefers the same, below for the opposite, 0 for a tie."""
+    return (float(own * other) for other in others)
+
+
+def _majority(own: int, others: list[int]) -> Iterator[float]:
+    """The same of the others' majority; nothing where fewer than two of them judged the pair."""
+    if len(others) > 1:
+        yield float(own * sum(others))
+
+
+def _strict(mine: Places, others: Sequence[Places]) -> Iterator[tuple[int, list[int]]]:
+    """Of each pair that one strictly prefers: the sign of that, and the signs of who judged it."""
+    for one, other in combinations(sorted(mine), 2):
+        if mine[one] != mine[other]:
+            judged = [them for them in others if one in them and other in them]
+            yield _sign(mine, one, other), [_sign(them, one, other) for them in judged]
+
+
+def _sign(places: Places, one: int, other: int) -> int:
+    """1 where `one` stands above, -1 where below, 0 of a tie."""
+    return (places[one] < places[other]) - (places[one] > places[other])
+
+
+def _places(ranking: Ranking) -> Places:
     return {member: place for place, tier in enumerate(ranking.tiers) for member in tier}

@@ -2,6 +2,7 @@
 
 Every part has its key in the file, null when it was not measured; `missing` then says why. Floats
 are finite. Estimates are `{value, low, high, count, clusters, method}` with 95% intervals.
+Version 1 had `agreement.ceiling` for what is `agreement.pairwise`, and no majority of the others.
 """
 
 import json
@@ -18,14 +19,14 @@ from training.engine.evaluation.estimates import Estimate
 from training.engine.evaluation.forgetting import Forgetting
 from training.engine.whole import write_whole
 
-VERSION = 1
+VERSION = 2
 NOT_ASKED = "not asked for"
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """accuracy: of held-out strict pairs; accuracy_by_strength: of those of one strength each.
-    calibration: of σ(difference). agreement: of labelers with each other, the ceiling of accuracy.
+    calibration: of σ(difference). agreement: of labelers with each other, beside the accuracy.
     general_text, demonstrations: forgetting on either. length: tokens of answers, trained against
     base. kl: of the policy from its reference. learning_curve: accuracy by share of the data.
     missing: why a part is None.

@@ -29,9 +29,10 @@ export function winRow(report: Report, { candidate, incumbent }: Pick<Evaluation
   };
 }
 
-/** Shares of preferences that were told right: of the candidate, of its judge, of people themselves. */
+/** Shares of preferences that were told right: of the candidate, of its judge, of other people. */
 export function shareRows(report: Report): IntervalRow[] {
   const { measured, judge, missing } = report;
+  const people = measured?.agreement;
   const strengths: Record<number, MessageKey> = { 0: "admin.strength.0", 1: "admin.strength.1", 2: "admin.strength.2", 3: "admin.strength.3" };
   const told = (measured?.accuracy_by_strength ?? []).filter((each) => each.strength > 0);
   return [
@@ -40,7 +41,8 @@ export function shareRows(report: Report): IntervalRow[] {
       row(`strength-${strength}`, t("admin.report.ofStrength", { strength: strengths[strength] ? t(strengths[strength]) : String(strength) }), accuracy, undefined, "plain"),
     ),
     ...(judge ? [row("judge", t("admin.report.judgeAccuracy", { model: modelName(judge.adapter) }), judge.accuracy, undefined, "warn")] : []),
-    row("people", t("admin.report.people"), measured?.agreement?.ceiling, measured?.agreement?.reason ?? missing.agreement, "good"),
+    row("others", t("admin.report.others"), people?.others_majority_accuracy, people?.others_reason ?? missing.agreement, "good"),
+    row("people", t("admin.report.people"), people?.pairwise ?? people?.ceiling, people?.reason ?? missing.agreement, "good"),
   ];
 }
 

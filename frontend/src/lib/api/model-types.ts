@@ -25,7 +25,14 @@ export type AnswerPair = Schemas["AnswerRow"];
 export interface Measured {
   accuracy: Schemas["MeasuredValue"] | null;
   accuracy_by_strength: { strength: number; accuracy: Estimate }[] | null;
-  agreement: { ceiling: Estimate | null; reason: string | null } | null;
+  /** Runs before version 2 say `ceiling` for `pairwise`, and nothing of the others. */
+  agreement: {
+    pairwise?: Estimate | null;
+    ceiling?: Estimate | null;
+    reason: string | null;
+    others_majority_accuracy?: Estimate | null;
+    others_reason?: string | null;
+  } | null;
   general_text: Forgetting | null;
   demonstrations: Forgetting | null;
   kl: { per_token: Schemas["MeasuredValue"]; per_completion: number; tokens: number } | null;
