@@ -96,7 +96,7 @@ def test_an_export_of_two_labelers_becomes_one_group_with_two_rankings(
         Pair(winner, loser, target=0.5) for winner in range(4) for loser in range(winner + 1, 4)
     )
     assert group.rankings == (
-        Ranking(((1,), (0, 3), (2,)), lena),
+        Ranking(((1,), (0, 3), (2,)), lena, unacceptable=frozenset({2})),
         Ranking(((0, 1, 2, 3),), luis),
     )
     assert (found.report.rows, found.report.dropped) == (2, ())
@@ -208,8 +208,14 @@ def test_ties_and_unacceptable_winners_can_be_dropped(tmp_path: Path) -> None:
     assert dropped(without_ties)[NO_COMPARISON] == 1
     # The two unacceptable ones are one tier: nothing is learned from their order.
     assert without_bad.train[0].rankings == (
-        Ranking(((0,), (1, 2)), (Pair(0, 1, margin=1.0), Pair(0, 2, margin=3.0))),
+        Ranking(
+            ((0,), (1, 2)),
+            (Pair(0, 1, margin=1.0), Pair(0, 2, margin=3.0)),
+            unacceptable=frozenset({1, 2}),
+            barred=frozenset({1, 2}),
+        ),
     )
+    assert without_ties.train[0].rankings[0].barred == frozenset()
     assert len(without_bad.train[1].rankings[0].pairs) == 3
 
 

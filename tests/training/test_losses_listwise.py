@@ -1,4 +1,5 @@
 from math import log
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,8 +8,12 @@ from hypothesis import strategies as st
 from torch import Tensor, tensor
 from torch.testing import assert_close
 
-from training.engine.losses.listwise import plackett_luce
+from tests.training.data.samples import load, write
+from tests.training.data.samples import ranking as ranking_row
+from training.engine.losses.indices import choice_tensors, choice_weight
+from training.engine.losses.listwise import choice_losses, plackett_luce
 from training.engine.losses.pairwise import sigmoid
+from training.engine.spec import Method
 
 Tiers = tuple[tuple[int, ...], ...]
 score = st.floats(-20, 20)
@@ -49,6 +54,33 @@ def test_equals_never_compete() -> None:
     loss = plackett_luce(scores, ((0, 1), (2, 3)))
 
     assert loss.item() == pytest.approx((log(9 / 3) + log(8 / 2)) / 2)
+
+
+def test_an_unacceptable_completion_is_never_chosen_where_it_wins_nothing(tmp_path: Path) -> None:
+    """In the tier of an acceptable one, and above one; it stays a rival. By hand: softmaxes."""
+    rows = [
+        ranking_row(1, tiers=[[0, 1], [2]], strengths=[], unacceptable=[False, True, False]),
+        ranking_row(2, tiers=[[1], [0], [2]], strengths=[], unacceptable=[False, True, False]),
+        ranking_row(3, tiers=[[0], [1], [2]], strengths=[], unacceptable=[False, True, False]),
+    ]
+    file = write(tmp_path / "rankings.jsonl", rows)
+    scores = tensor([2.0, 3.0, 5.0]).log()
+    losses = {}
+    for unacceptable in ("keep", "drop_winners"):
+        found = load(Method.DPO, rankings=[file], unacceptable=unacceptable).train
+        made = [choice_tensors(group) for group in found]
+        losses[unacceptable] = [float(choice_losses(scores, one) @ one.weights) for one in made]
+        assert [choice_weight(group) for group in found] == [1, 1, 1]
+    zero_of_two, zero_of_all = log(7 / 2), log(10 / 2)
+    one_of_two, one_of_all = log(8 / 3), log(10 / 3)
+    assert losses["drop_winners"] == pytest.approx([zero_of_two, zero_of_two, zero_of_all])
+    assert losses["keep"] == pytest.approx(
+        [
+            (zero_of_two + one_of_two) / 2,
+            (one_of_all + zero_of_two) / 2,
+            (zero_of_all + one_of_two) / 2,
+        ]
+    )
 
 
 def test_a_single_tier_says_nothing() -> None:

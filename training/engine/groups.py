@@ -27,11 +27,15 @@ class Ranking:
     """What one labeler said of a group: tiers best first, ties inside a tier.
 
     pairs: the comparisons that it implies for the method in hand. weight: how much it counts.
+    unacceptable: what the labeler marked so. barred: what no loss may choose before others, the
+    unacceptable ones where the data settings leave out what they win.
     """
 
     tiers: tuple[tuple[int, ...], ...]
     pairs: tuple[Pair, ...]
     weight: float = 1.0
+    unacceptable: frozenset[int] = frozenset()
+    barred: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,9 @@ METHODS = {
     "kto": Mapping(
         ("rankings",),
         {"ties": "drop", "unacceptable": "drop_winners"},
-        "left out",
+        "each answer by its own mark; where nothing was marked, ties are left out",
         "not used",
-        "undesirable: an unacceptable answer is never desirable",
+        "undesirable, all of them",
     ),
     "rloo": Mapping(("rankings", "demonstrations"), {}, *[_ONLY_PROMPTS] * 3),
     "grpo": Mapping(("rankings", "demonstrations"), {}, *[_ONLY_PROMPTS] * 3),

@@ -32,12 +32,14 @@ class Choice:
     ties: "soft" gives a tie the target 0.5, "drop" leaves it out. unacceptable: "drop_winners"
     leaves out what has an unacceptable winner, and ties with an unacceptable member. margins:
     whether a pair asks for the margin of its strength (Llama 2, eq. 2: 3 significantly, 2 clearly,
-    1 slightly, 0 when it was not said).
+    1 slightly, 0 when it was not said). single: whether it learns from single completions, to
+    which a ranking without a comparison may say something too.
     """
 
     ties: Literal["soft", "drop"]
     unacceptable: Literal["keep", "drop_winners"]
     margins: bool
+    single: bool = False
 
 
 def comparisons(
@@ -69,7 +71,7 @@ def _stronger(strength: int | None, step: int | None) -> int | None:
 
 
 def ranking(said: Said, places: dict[int, int], choice: Choice) -> Ranking | None:
-    """What was said as a ranking of the completions that are left; None if no comparison is.
+    """What was said as a ranking of the completions that are left; None if it says nothing.
 
     places: of each completion that is left, its old position and its new one. Strengths are those
     of the whole ranking: a dropped completion takes no step away.
@@ -87,11 +89,21 @@ def ranking(said: Said, places: dict[int, int], choice: Choice) -> Ranking | Non
         and said.preferred(one.winner, one.loser)
         and _wanted(one, choice)
     )
-    if not pairs:
+    if not (pairs or choice.single):
         return None
-    tiers = _joined(said) if choice.unacceptable == "drop_winners" else said.tiers
-    left = (tuple(places[one] for one in tier if one in places) for tier in tiers)
-    return Ranking(tuple(tier for tier in left if tier), pairs, said.weight)
+    dropping = choice.unacceptable == "drop_winners"
+    left = (
+        tuple(places[one] for one in tier if one in places)
+        for tier in (_joined(said) if dropping else said.tiers)
+    )
+    bad = frozenset(places[one] for one in said.unacceptable if one in places)
+    return Ranking(
+        tuple(tier for tier in left if tier),
+        pairs,
+        said.weight,
+        unacceptable=bad,
+        barred=bad if dropping else frozenset(),
+    )
 
 
 def _wanted(one: Comparison, choice: Choice) -> bool:
@@ -110,7 +122,8 @@ def _margin(one: Comparison, said: Said) -> float:
 def _joined(said: Said) -> tuple[tuple[int, ...], ...]:
     """The tiers with those at the end that are unacceptable as a whole as one.
 
-    Listwise losses read tiers, not pairs: so they choose no unacceptable completion either.
+    Between them nobody wins. Files may have unacceptable completions in other tiers too, which a
+    listwise loss leaves unchosen by Ranking.barred.
     """
     tiers = list(said.tiers)
     last: tuple[int, ...] = ()

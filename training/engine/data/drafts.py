@@ -71,7 +71,7 @@ def group(draft: Draft, choice: Choice, drops: Drops) -> Group | None:
             left.append(place)
         else:
             drops.add(first.where, TOO_LONG if tokens is None else NO_TOKENS, f"number {place}")
-    if len(left) < 2:
+    if len(left) < (1 if choice.single else 2):
         drops.add(first.where, FEW_LEFT)
         return None
     places = {old: new for new, old in enumerate(left)}

@@ -37,8 +37,9 @@ def load_preferences(
     Raises DataError when a file cannot be read, the chat template cannot be trained with, or
     nothing is left to train on.
     """
-    choice = Choice(data.ties, data.unacceptable, margins and method is Method.REWARD)
-    measured = Choice(data.ties, data.unacceptable, margins=True)
+    single = method is Method.KTO
+    choice = Choice(data.ties, data.unacceptable, margins and method is Method.REWARD, single)
+    measured = Choice(data.ties, data.unacceptable, margins=True, single=single)
     source = Source(
         data,
         Chat(tokenizer),

@@ -6,7 +6,7 @@ weight of all rankings of a step this is the step's loss, and with one ranking o
 over its pairs, as of expanded pairs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -83,21 +83,22 @@ def choice_tensors(source: Group | Pack) -> Choices:
     sets: list[list[int]] = []
     weights: list[float] = []
     for first, ranking in _rankings(source):
-        found = choices(ranking.tiers)
+        found = choices(ranking.tiers, ranking.barred)
         sets += [[first + member for member in one] for one in found]
         weights += [ranking.weight / len(found) for _ in found]
     return padded(sets, weights, _device(source))
 
 
-def choices(tiers: tuple[tuple[int, ...], ...]) -> list[list[int]]:
+def choices(tiers: tuple[tuple[int, ...], ...], barred: Collection[int] = ()) -> list[list[int]]:
     """Of tiers, best first: every completion with all that stand in lower tiers, itself first.
 
     Completions of the last tier have no rival and make no choice; of one tier alone there is none.
+    barred: completions that are never chosen, and are rivals like the others.
     """
     sets: list[list[int]] = []
     for place, tier in enumerate(tiers[:-1]):
         below = [member for lower in tiers[place + 1 :] for member in lower]
-        sets += [[member, *below] for member in tier]
+        sets += [[member, *below] for member in tier if member not in barred]
     return sets
 
 
@@ -125,7 +126,9 @@ def pair_weight(source: Group | Pack) -> float:
 
 def choice_weight(source: Group | Pack) -> float:
     """Weight of the rankings that have choices: the same for `choice_tensors`."""
-    return sum(ranking.weight for _, ranking in _rankings(source) if len(ranking.tiers) > 1)
+    return sum(
+        ranking.weight for _, ranking in _rankings(source) if choices(ranking.tiers, ranking.barred)
+    )
 
 
 def _rankings(source: Group | Pack) -> Iterator[tuple[int, Ranking]]:

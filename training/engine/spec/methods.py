@@ -108,6 +108,12 @@ class KTO(Section):
     """Kahneman-Tversky Optimization: single completions, desirable or not."""
 
     beta: Beta = Field(default=0.1, gt=0)
+    labels: Literal["auto", "flags", "tiers"] = Field(
+        default="auto",
+        description="What of a ranking is undesirable. flags: what was marked unacceptable; "
+        "everything else is desirable. tiers: the worst tier; the best one is desirable, and the "
+        "tiers between say nothing. auto: flags where the data have any, tiers otherwise.",
+    )
     desirable_weight: Number = Field(
         default=1.0, gt=0, le=100, description="Weight of the losses of desirable completions."
     )
