@@ -62,9 +62,9 @@ def draft(
     base = name_of(settings.TRAINING_MODEL)
     parent = _adapter(project_id, parent_id, base, "parent")
     judge = _adapter(project_id, judge_id, base, "judge")
-    if parent is not None and parent.scores != (wanted == "reward"):
-        kind = "a reward model" if parent.scores else "a model that answers"
-        message = f"Adapter {parent.number} is {kind}: {wanted} cannot go on from it."
+    # A reward model may start as what answers: as the adapter of SFT, in InstructGPT.
+    if parent is not None and parent.scores and wanted != "reward":
+        message = f"Adapter {parent.number} is a reward model: {wanted} cannot go on from it."
         raise Invalid(message, fields={"parent": [message]})
     if judge is not None and not judge.scores:
         message = f"Adapter {judge.number} is no reward model: choose one as the judge."

@@ -115,10 +115,13 @@ def test_parents_and_judges_must_fit(
     assert run.spec["parent"] == {"adapter": f"adapters/{policy.content_hash}", "use": "both"}
     run = create(method="grpo", judge_id=judge.pk, parent_id=policy.pk)
     assert run.spec["online"]["rewards"] == [f"adapters/{judge.content_hash}"]
+    # A reward model goes on from one, or starts from what answers.
+    for parent in (judge, policy):
+        run = create(method="reward", parent_id=parent.pk)
+        assert run.spec["parent"]["adapter"] == f"adapters/{parent.content_hash}"
     for choice, field in (
         ({"parent_id": judge.pk}, "parent"),
         ({"parent_id": elsewhere.pk}, "parent"),
-        ({"method": "reward", "parent_id": policy.pk}, "parent"),
         ({"method": "grpo", "judge_id": policy.pk}, "judge"),
         ({"method": "grpo"}, "judge"),
         ({"judge_id": judge.pk}, "judge"),
