@@ -52,6 +52,20 @@ def test_checkpoints_of_another_spec_are_not_gone_on_from(folder: RunFolder) -> 
         begin(folder, spec(optimizer={"lr": 1e-6}))
 
 
+def test_a_setting_that_came_since_has_its_default(folder: RunFolder) -> None:
+    """A run that was killed before an upgrade goes on after it."""
+    begin(folder, spec())
+    checkpoint(folder)
+    before = folder.read_json(folder.manifest) or {}
+    del before["spec"]["optimizer"]["warmup_ratio"]
+    folder.write_json(folder.manifest, before)
+    begin(folder, spec())
+    before["spec"]["optimizer"]["warmup_ratio"] = 0.5
+    folder.write_json(folder.manifest, before)
+    with pytest.raises(SpecError, match=r"optimizer\.warmup_ratio: it was 0\.5, now it is 0\.05"):
+        begin(folder, spec())
+
+
 def test_without_a_checkpoint_everything_may_change(folder: RunFolder) -> None:
     begin(folder, spec())
     begin(folder, spec(optimizer={"lr": 1e-6}))

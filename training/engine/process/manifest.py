@@ -15,7 +15,7 @@ import torch
 from training.engine.errors import SpecError
 from training.engine.process.folder import RunFolder, now
 from training.engine.process.paths import FILES, data_files
-from training.engine.spec import RunSpec
+from training.engine.spec import RunSpec, parse_spec
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate")
 GIT_TIMEOUT_S = 10
@@ -67,7 +67,8 @@ def is_finished(folder: RunFolder, spec: RunSpec, data: dict[str, Any]) -> bool:
     """Whether exactly this spec has been run on these data to its end."""
     before = folder.read_json(folder.manifest) or {}
     result = folder.read_json(folder.result) or {}
-    same = before.get("spec") == spec.model_dump(mode="json") and before.get("data") == data
+    same = _as_now(before.get("spec")) == spec.model_dump(mode="json")
+    same = same and before.get("data") == data
     return same and result.get("state") == "finished"
 
 
@@ -143,7 +144,7 @@ def _has_checkpoints(folder: RunFolder) -> bool:
 
 
 def _refuse_changes(before: Mapping[str, Any], spec: RunSpec, data: Mapping[str, Any]) -> None:
-    changes = _changes(before.get("spec", {}), spec.model_dump(mode="json"))
+    changes = _changes(_as_now(before.get("spec", {})), spec.model_dump(mode="json"))
     if before.get("data", {}).get("sha256") != data["sha256"]:
         changes.append("data: the content of the files is another one")
     if changes:
@@ -151,6 +152,14 @@ def _refuse_changes(before: Mapping[str, Any], spec: RunSpec, data: Mapping[str,
             "The checkpoints in this folder belong to another run:\n" + "\n".join(changes),
             advice="Restore the spec and the data, or start the run in a new folder.",
         )
+
+
+def _as_now(spec: Any) -> Any:
+    """As this version reads it: settings that came since have their defaults."""
+    try:
+        return parse_spec(spec).model_dump(mode="json")
+    except SpecError:
+        return spec
 
 
 def _changes(before: Any, after: Any, path: tuple[str, ...] = ()) -> list[str]:
