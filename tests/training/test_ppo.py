@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.training.tiny import save_tiny
 from tests.training.trl_runs import Told, make_spec, model_folder, told_by, write_lines
@@ -155,6 +156,38 @@ def test_a_reward_model_of_the_same_base_warms_the_critic(
     assert cold.lines[0]["value"] == 0
 
 
+def test_a_run_goes_on_with_the_critic_of_its_parent(
+    tmp_path: Path, model: Path, pairs: str, judge: str
+) -> None:
+    """The critic expects again what it has learned to; of other rewards it says nothing.
+
+    A scale of another run, at another seed: what it says is compared in units of the rewards.
+    """
+    training = {"max_steps": 8, "groups_per_step": 6}
+    plain = {"normalize_rewards": False, "warm_critic": False, "kl_coef": 0.0}
+    first = run(tmp_path, make(model, pairs, [judge], ppo=plain, training=training), "first")
+    parent = {"adapter": str(tmp_path / "first" / "adapter"), "use": "both"}
+    again = {"training": {**training, "max_steps": 1, "seed": 7}, "parent": parent}
+
+    same = run(tmp_path, make(model, pairs, [judge], ppo=plain, **again), "same")
+    scaled = {**plain, "normalize_rewards": True, "reward_clip": None}
+    run(tmp_path, make(model, pairs, [judge], ppo=scaled, **again), "scaled")
+    other = run(tmp_path, make(model, pairs, [FUNCTION], ppo=plain, **again), "other")
+
+    assert first.lines[0]["value"] == 0, "a fresh critic says 0"
+    learned = first.lines[-1]["value"]
+    assert abs(learned) > 0.02
+    assert same.lines[0]["value"] == pytest.approx(learned, rel=0.3)
+    made = json.loads((tmp_path / "scaled" / "run.json").read_text())["reward_scale"]
+    for ours, theirs in zip(rows(tmp_path / "same"), rows(tmp_path / "scaled"), strict=True):
+        assert ours["answer"] == theirs["answer"]
+        raw = [value * made["deviation"] + made["mean"] for value in theirs["values"]]
+        assert raw == pytest.approx(ours["values"], abs=5e-3)
+    assert not any("critic" in one for one in same.warnings)
+    assert any("learned to expect other rewards" in one for one in other.warnings)
+    assert other.lines[0]["value"] == 0
+
+
 @pytest.mark.parametrize("kind", ["llama", "bert"])
 def test_a_reward_model_of_another_base_is_a_model_of_its_own(
     tmp_path: Path, model: Path, pairs: str, kind: str
@@ -168,8 +201,8 @@ def test_a_reward_model_of_another_base_is_a_model_of_its_own(
     assert "ppo.reward_base" in refused.value.advice
     spec = make(model, pairs, [judge], ppo={"reward_base": str(other)}, training={"max_steps": 1})
     told = run(tmp_path, spec)
-    assert "takes" in told.warnings[0]
-    assert "MB beside base.model" in told.warnings[0]
+    (warning,) = [one for one in told.warnings if "MB beside base.model" in one]
+    assert "takes" in warning
     assert told.lines[0]["reward_0"] == told.lines[0]["reward"]
 
 
@@ -220,6 +253,32 @@ def test_a_step_that_moves_too_far_ends_early(tmp_path: Path, model: Path, pairs
     )
     line = run(tmp_path, spec).lines[0]
     assert (line["stopped_early"], line["updates"]) == (1.0, 1.0)
+
+
+def test_a_step_of_one_prompt_makes_no_empty_updates(
+    tmp_path: Path, model: Path, pairs: str
+) -> None:
+    """One prompt in two minibatches is one update a pass, as with one minibatch."""
+    found = []
+    for minibatches in (1, 2):
+        spec = make(
+            model,
+            pairs,
+            [FUNCTION],
+            ppo={"minibatches": minibatches, "epochs": 2},
+            training={"groups_per_step": 1},
+        )
+        found.append(run(tmp_path, spec, f"by {minibatches}"))
+    whole, halves = found
+    assert halves.column("updates") == [2, 2]
+    # The first update of a step moves nothing yet; phantom tokens would pull the mean below.
+    assert halves.column("ratio")[0] > 0.99
+    for name in ("ratio", "approx_kl", "value_loss", "grad_norm", "update_entropy", "score", "kl"):
+        assert halves.column(name) == whole.column(name), name
+    first, second = (read_adapter(tmp_path / f"by {n}" / "adapter") for n in (1, 2))
+    weights = [load_file(one.folder / "adapter_model.safetensors") for one in (first, second)]
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name]), name
 
 
 def test_ptx_keeps_predicting_demonstrations(tmp_path: Path, model: Path, pairs: str) -> None:

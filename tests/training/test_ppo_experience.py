@@ -72,6 +72,44 @@ def test_scores_divergence_and_returns() -> None:
     assert found.means["mismatch_kl"] == pytest.approx((-LN2, 3.0))
 
 
+@pytest.mark.parametrize("estimator", ["k1", "k3"])
+@pytest.mark.parametrize("apart", [0.03, 0.1, 0.3, 1.0])
+def test_tokens_pay_what_holds_the_policy_to_its_reference(estimator: str, apart: float) -> None:
+    """Exact, over all actions of a categorical: the policy gradient of what tokens pay is that of
+    -β KL(p || q), at whatever distance. k3 as a reward has next to none of it near the reference.
+    """
+    draw = torch.Generator().manual_seed(11)
+    logits = torch.randn(7, generator=draw, dtype=torch.double, requires_grad=True)
+    moved = apart * torch.randn(7, generator=draw, dtype=torch.double)
+    p, q = logits.log_softmax(-1), (logits.detach() + moved).log_softmax(-1)
+    divergence = (p.exp() * (p - q)).sum()
+    (wanted,) = torch.autograd.grad(-0.1 * divergence, logits, retain_graph=True)
+    prompts = [
+        Answered(PROMPT, (Answer((action,), True, (logprob,)),), ("",))
+        for action, logprob in enumerate(p.tolist())
+    ]
+    zeros = torch.zeros(7, dtype=torch.double)
+    said = Measured(
+        counts=torch.ones(7, dtype=torch.long),
+        old=p.detach(),
+        plain=p.detach(),
+        entropies=zeros,
+        reference=q,
+        values=zeros,
+        rewards={"reward": zeros},
+    )
+    settings = SETTINGS.model_copy(update={"kl_estimator": estimator, "samples": 1})
+    found = learn_from(prompts, said, settings, coefficient=0.1, scale=Scale(), processes=alone)
+    advantages = torch.cat([one.advantages for one in found.experiences]).double()
+    surrogate = (p.exp().detach() * advantages * p).sum()
+    (slope,) = torch.autograd.grad(surrogate, logits)
+    torch.testing.assert_close(slope, wanted, rtol=1e-4, atol=1e-7)
+    # What is measured is as asked for; both estimate the same value.
+    measured = (p.exp().detach() * found.kl).sum()
+    assert float(measured) == pytest.approx(divergence.item(), rel=1e-3)
+    assert (estimator == "k1") == bool((found.kl < 0).any())
+
+
 def test_rloo_compares_whole_answers() -> None:
     (one,) = learned(baseline="rloo").experiences
     first, second = 1 - 0.1 * LN2, -0.5 + 0.1 * LN2

@@ -7,7 +7,13 @@ from training.engine.adapters.attach import (
     attach_lora,
     serving_warning,
 )
-from training.engine.adapters.files import StoredAdapter, load_adapter, read_adapter, save_adapter
+from training.engine.adapters.files import (
+    StoredAdapter,
+    load_adapter,
+    put_tensors,
+    read_adapter,
+    save_adapter,
+)
 from training.engine.adapters.names import CRITIC, POLICY, REFERENCE
 from training.engine.adapters.switch import adapter_active, reference_active
 
@@ -22,6 +28,7 @@ __all__ = [
     "add_trained",
     "attach_lora",
     "load_adapter",
+    "put_tensors",
     "read_adapter",
     "reference_active",
     "save_adapter",

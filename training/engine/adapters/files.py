@@ -1,12 +1,13 @@
 """Adapters as folders: the standard PEFT form, a card, and a hash over what they hold.
 
 A folder has adapter_model.safetensors, adapter_config.json, reward_head.safetensors for a reward
-model, and adapter.json: the card, the sha256 of each file, and one over those.
+model, critic.safetensors for a policy of PPO that had one, and adapter.json: the card, the sha256
+of each file, and one over those.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,15 @@ def save_adapter(
     card: Mapping[str, Any],
     head: RewardHead | None = None,
     state: Mapping[str, Tensor] | None = None,
+    beside: Callable[[Path], None] | None = None,
 ) -> str:
     """Write the policy's adapter whole or not at all; returns its content hash.
 
     card: base (content hash), base_name (without a path), method, template (hash of the chat
     template), spec, and what else is worth knowing; JSON values. head: of a reward model. state:
-    the full weights by name when they are spread over processes. Raises ValueError for a card
-    that lacks something, OSError when the folder cannot be written.
+    the full weights by name when they are spread over processes. beside: writes what else belongs
+    to the adapter into the folder. Raises ValueError for a card that lacks something, OSError when
+    the folder cannot be written.
     """
     lacking = [key for key in CARD_KEYS if key not in card]
     if lacking:
@@ -70,6 +73,8 @@ def save_adapter(
         (draft / CONFIG).write_text(config)
         if head is not None:
             reward_head.save_head(head, draft)
+        if beside is not None:
+            beside(draft)
         files = {path.name: _sha256(path) for path in sorted(draft.iterdir())}
         content = _combined(files)
         text = json.dumps({**card, "files": files, "sha256": content}, indent=2, ensure_ascii=False)
@@ -150,11 +155,16 @@ def put_weights(model: Any, adapter: StoredAdapter, name: str) -> None:
         weights = load_file(adapter.folder / WEIGHTS)
     except (OSError, SafetensorError) as problem:
         raise _broken(adapter.folder, f"{WEIGHTS} cannot be read ({problem})") from problem
+    put_tensors(model, weights, name, adapter.folder)
+
+
+def put_tensors(model: Any, weights: Mapping[str, Tensor], name: str, folder: Path) -> None:
+    """The same of weights that are read already. folder: whose they are, for the error."""
     expected = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
     shapes = {key: tensor.shape for key, tensor in expected.items()}
     if shapes != {key: tensor.shape for key, tensor in weights.items()}:
-        raise _broken(adapter.folder, "its layers are not those of this model")
-    set_peft_model_state_dict(model, weights, adapter_name=name)
+        raise _broken(folder, "its layers are not those of this model")
+    set_peft_model_state_dict(model, dict(weights), adapter_name=name)
 
 
 def _sha256(path: Path) -> str:

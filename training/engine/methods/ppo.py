@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
-from transformers import get_scheduler
 
 from training.engine.adapters import save_adapter
 from training.engine.checkpoints import trainable_state
@@ -18,6 +17,7 @@ from training.engine.methods.measures import Material, Measured, measure_policy,
 from training.engine.methods.results import write_adapter, write_merged
 from training.engine.optimizers import optimizer_over
 from training.engine.plan import Plan, whole_steps
+from training.engine.ppo.critic import save_critic
 from training.engine.ppo.held_out import held_out_score, measure_reference, on_the_way
 from training.engine.ppo.kl import Penalty
 from training.engine.ppo.loop import Work, processes_of, train
@@ -29,9 +29,14 @@ from training.engine.ppo.state import State
 from training.engine.ppo.table import FILE, Table
 from training.engine.ppo.update import Updating
 from training.engine.process import Reporter, RunFolder, StopRequest
+from training.engine.schedule import few_steps, schedule_of
 from training.engine.spec import RunSpec
 
 SERVED = ".served"
+MEASURED_ONLY = (
+    'ppo.kl_estimator "k3" is what the divergence is measured by; tokens pay by k1, which alone '
+    "has the gradient of the divergence."
+)
 
 
 def run_ppo(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
@@ -42,6 +47,8 @@ def run_ppo(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     if spec.ppo is None:
         raise SpecError("ppo.rewards is missing: PPO learns from rewards.")
     session = open_session(spec, spec.ppo, folder, reporter, stop)
+    if spec.ppo.kl_estimator == "k3":
+        reporter.warn(MEASURED_ONLY)
     material = read_material(spec, session.base.tokenizer)
     work, state = _begin(session)
     state.resume(folder.checkpoints, session.accelerator.process_index)
@@ -51,7 +58,7 @@ def run_ppo(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
             session.roles.critic.head.put_on(state.scale)
     folder.update_manifest({"reward_scale": state.scale.to_json()})
     train(work, state)
-    _keep(session)
+    _keep(session, state.scale)
     _finish(session, material)
 
 
@@ -60,13 +67,10 @@ def _begin(session: Session) -> tuple[Work, State]:
     spec, settings, training = session.spec, session.settings, session.spec.training
     prompts, accelerator = session.prompts.train, session.accelerator
     steps = whole_steps(len(prompts), training.groups_per_step, training.epochs, training.max_steps)
+    if warning := few_steps(steps):
+        session.reporter.warn(warning)
     optimizer = _optimizer(session)
-    schedule = get_scheduler(
-        spec.optimizer.schedule,
-        optimizer,
-        num_warmup_steps=round(steps * spec.optimizer.warmup_ratio),
-        num_training_steps=steps,
-    )
+    schedule = schedule_of(optimizer, spec.optimizer, steps)
     penalty = Penalty(settings.kl_coef, settings.kl_target, settings.kl_horizon)
     state = State(session.roles, optimizer, schedule, penalty, Scale(clip=settings.reward_clip))
     work = Work(
@@ -160,8 +164,8 @@ def _card(session: Session) -> Mapping[str, Any]:
     }
 
 
-def _keep(session: Session) -> None:
-    """Write the actor's adapter, before it is measured."""
+def _keep(session: Session, scale: Scale) -> None:
+    """Write the actor's adapter, and the critic beside it, before it is measured."""
     if session.folder.writes:
         session.reporter.phase("writing the adapter")
         state = trainable_state(session.model)
@@ -172,6 +176,7 @@ def _keep(session: Session) -> None:
             session.model,
             session.prompts.content_hash,
             state=state,
+            beside=lambda folder: save_critic(session.roles, scale, session.expected, folder),
         )
 
 

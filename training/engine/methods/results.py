@@ -1,7 +1,7 @@
 """What a run leaves behind: its adapter with a card, merged into the base if the spec says so."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ def write_adapter(
     *,
     head: RewardHead | None = None,
     state: Mapping[str, Tensor] | None = None,
+    beside: Callable[[Path], None] | None = None,
 ) -> str:
     """The adapter of a PEFT model; returns its content hash.
 
-    head: of a reward model. state: the weights by name where processes share them. For the first
-    process only. Raises OSError when it cannot be written.
+    head: of a reward model. state: the weights by name where processes share them. beside: writes
+    what else belongs to it. For the first process only. Raises OSError when it cannot be written.
     """
     card = {
         "base": base.content_hash,
@@ -39,7 +40,9 @@ def write_adapter(
         "spec": shareable(spec, base.name),
         "data": data_hash,
     }
-    content_hash = save_adapter(model, folder.adapter, card=card, head=head, state=state)
+    content_hash = save_adapter(
+        model, folder.adapter, card=card, head=head, state=state, beside=beside
+    )
     folder.update_manifest({"adapter": content_hash})
     return content_hash
 

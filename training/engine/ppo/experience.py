@@ -123,7 +123,9 @@ def learn_from(
         scale(found.rewards["reward"]), finished, settings.missing_end_penalty
     )
     divergence = ESTIMATORS[settings.kl_estimator](found.old, found.reference)
-    rewards = token_rewards(scores, divergence, found.counts, coefficient)
+    # Whatever measures: only k1 as a reward has the gradient of the divergence (see `ppo.kl`).
+    penalty = k1(found.old, found.reference)
+    rewards = token_rewards(scores, penalty, found.counts, coefficient)
     advantages, returns = _compared(found, rewards, settings)
     explained = losses.explained_variance(found.values, returns)
     if settings.whiten:

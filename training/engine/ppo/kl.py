@@ -1,7 +1,10 @@
 """How far the actor is from its reference token by token, and what that costs it.
 
 The estimators are Schulman's ("Approximating KL divergence", 2020), on tokens that the actor
-sampled. The cost of a nat is fixed, or follows a target (Ziegler et al. 2019, section 2.2).
+sampled. They estimate a value; what a token pays is always k1. As a reward k1 has in expectation
+the gradient of KL(actor || reference). k3 = k1 + (r - 1) adds that of KL(reference || actor) the
+other way round, and near the reference the two cancel: nothing would hold the actor there.
+The cost of a nat is fixed, or follows a target (Ziegler et al. 2019, section 2.2).
 """
 
 from collections.abc import Callable

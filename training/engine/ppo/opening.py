@@ -18,6 +18,7 @@ from training.engine.layout import check_head, choose_layout
 from training.engine.memory.estimate import estimate
 from training.engine.memory.shape import ModelShape
 from training.engine.ppo import rewards
+from training.engine.ppo.critic import StoredCritic, go_on, read_critic
 from training.engine.ppo.passes import Passes
 from training.engine.ppo.rewards import Source
 from training.engine.ppo.roles import Actor, Critic, CriticStart, Roles, add_critic
@@ -31,7 +32,9 @@ NO_RANKINGS = "the spec names no rankings or pairs"
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """held_out: rankings that are only measured on. missing: why there are none."""
+    """expected: the rewards by what names them, with their factors. held_out: rankings that are
+    only measured on. missing: why there are none.
+    """
 
     spec: RunSpec
     settings: PPO
@@ -43,6 +46,7 @@ class Session:
     roles: Roles
     passes: Passes
     sources: Sequence[tuple[Source, float]]
+    expected: Sequence[tuple[str, float]]
     prompts: Prompts
     held_out: Sequence[Group] = ()
     missing: dict[str, str] = field(default_factory=dict)
@@ -92,7 +96,9 @@ def open_session(
     base = load_base(spec.base)
     reporter.phase("reading the data")
     prompts, longest = _prompts(spec, settings, base, folder, reporter)
-    roles = _roles(spec, settings, base, named.stored, longest + settings.max_new_tokens)
+    expected = named.identities(settings)
+    start = _critic_start(spec, settings, base, named.stored, expected, reporter)
+    roles = _roles(spec, settings, base, start, longest + settings.max_new_tokens)
     passes = Passes(roles.actor.layout, spec.training.tokens_per_pack, accelerator.device, stop)
     models = _Models(spec, settings, base, roles, passes, reporter)
     sources = [
@@ -113,6 +119,7 @@ def open_session(
         roles=roles,
         passes=passes,
         sources=sources,
+        expected=expected,
         prompts=prompts,
         held_out=held_out,
         missing=missing,
@@ -138,6 +145,13 @@ class _Named:
         }
         return cls(functions, stored)
 
+    def identities(self, settings: PPO) -> list[tuple[str, float]]:
+        """The rewards as another run can compare them, wherever their folders lie."""
+        return [
+            (self.stored[name].content_hash if name in self.stored else name, weight)
+            for name, weight in settings.weighted()
+        ]
+
 
 def _prompts(
     spec: RunSpec, settings: PPO, base: LoadedBase, folder: RunFolder, reporter: Reporter
@@ -160,24 +174,45 @@ def _roles(
     spec: RunSpec,
     settings: PPO,
     base: LoadedBase,
-    stored: Mapping[str, StoredAdapter],
+    start: CriticStart | StoredCritic | None,
     longest: int,
 ) -> Roles:
     """The actor, its reference, and the critic if there is one. longest: tokens of a text."""
     seed = spec.training.seed
     model = attach_lora(base, spec.lora, spec.parent, seed=seed)
     head = None
-    if settings.baseline == "critic":
-        head = add_critic(base, model, _critic_start(settings, base, stored), seed=seed + 1)
+    if isinstance(start, StoredCritic):
+        head = go_on(model, start).to(base.device)
+    elif settings.baseline == "critic":
+        head = add_critic(base, model, start, seed=seed + 1)
     layout = choose_layout(model, spec.base.attention, longest)
     actor = Actor(model, layout, settings.temperature)
     return Roles(actor, None if head is None else Critic(model, layout, head))
 
 
 def _critic_start(
-    settings: PPO, base: LoadedBase, stored: Mapping[str, StoredAdapter]
-) -> CriticStart | None:
-    """The first reward model of this base, if the spec wants it."""
+    spec: RunSpec,
+    settings: PPO,
+    base: LoadedBase,
+    stored: Mapping[str, StoredAdapter],
+    expected: Sequence[tuple[str, float]],
+    reporter: Reporter,
+) -> CriticStart | StoredCritic | None:
+    """The critic of the parent, if the actor goes on from it and its rewards are these.
+
+    Otherwise the first reward model of this base, if the spec wants it.
+    """
+    if settings.baseline != "critic":
+        return None
+    if spec.parent and spec.parent.use != "reference":
+        critic = read_critic(read_adapter(Path(spec.parent.adapter)))
+        if critic is not None and critic.expects(expected):
+            return critic
+        if critic is not None:
+            reporter.warn(
+                "The parent's critic learned to expect other rewards than ppo.rewards: this run "
+                "starts without it."
+            )
     for name, weight in settings.weighted():
         found = stored.get(name)
         if settings.warm_critic and found and found.card["base"] == base.content_hash:

@@ -67,7 +67,8 @@ def update(updating: Updating, experiences: Sequence[Experience], step: int) -> 
     """All updates of a step; returns its metrics. Raises NotFinite.
 
     They end early when the policy has moved further than `kl_stop`: the minibatch that shows it is
-    not learned from.
+    not learned from. With fewer prompts than minibatches some of these are empty, on all processes
+    together; an update of nothing would still step along Adam's averages, so there is none.
     """
     settings, tally = updating.settings, Tally()
     updating.roles.train()
@@ -75,6 +76,8 @@ def update(updating: Updating, experiences: Sequence[Experience], step: int) -> 
     for epoch in range(settings.epochs):
         for number, part in enumerate(updating.minibatches(step, epoch, len(experiences))):
             chosen = [experiences[index] for index in part]
+            if not _total(updating, sum(one.tokens for one in chosen)):
+                continue
             moved = _actor(updating, chosen, tally)
             if settings.kl_stop is not None and moved > settings.kl_stop:
                 updating.optimizer.zero_grad()
@@ -195,5 +198,5 @@ def _sums(*each: Tensor) -> Tensor:
 
 
 def _total(updating: Updating, count: int) -> float:
-    """Of all processes; 1 at least, to divide by."""
-    return max(float(updating.processes(torch.tensor(float(count), dtype=torch.float64))), 1.0)
+    """Of all processes, which all call."""
+    return float(updating.processes(torch.tensor(float(count), dtype=torch.float64)))

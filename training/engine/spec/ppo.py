@@ -66,8 +66,9 @@ class PPO(Section):
     )
     kl_estimator: Literal["k1", "k3"] = Field(
         default="k1",
-        description="k1: the difference of log-probabilities. k3: never negative, less noisy "
-        "(Schulman 2020).",
+        description="How the divergence is measured, for the metrics, kl_target and kl_bound. k1: "
+        "the difference of log-probabilities. k3: never negative, less noisy (Schulman 2020). "
+        "What a token pays is k1 whichever is chosen: as a reward k3 would hold nothing.",
     )
     kl_target: Number | None = Field(
         default=None,
