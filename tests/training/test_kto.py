@@ -171,6 +171,7 @@ def test_the_size_of_packs_changes_nothing(
                 "tokens_per_pack": budget,
                 "evaluate_every": 2,
             },
+            evaluation={"answers": 0},
         )
         told.append(run(tmp_path, spec, f"by {budget}"))
         weights.append(load_file(tmp_path / f"by {budget}" / "adapter" / WEIGHTS))
@@ -188,7 +189,9 @@ def test_the_loss_of_a_step_by_hand(tmp_path: Path, model: Path, pairs: str) -> 
     The policy starts from a parent and is held to the base, so nothing is zero.
     """
     shown = write_lines(tmp_path / "shown.jsonl", [{"prompt": "1?", "completion": "yesyes"}])
-    sft = make_spec("sft", model, {"demonstrations": [shown]}, training={"max_steps": 6})
+    quick = {"evaluation": {"answers": 0}}
+    data = {"demonstrations": [shown]}
+    sft = make_spec("sft", model, data, training={"max_steps": 6}, **quick)
     told_by(run_sft, sft, RunFolder(tmp_path / "sft"))
     parent = tmp_path / "sft" / "adapter"
     spec = make_spec(
@@ -198,13 +201,14 @@ def test_the_loss_of_a_step_by_hand(tmp_path: Path, model: Path, pairs: str) -> 
         parent={"adapter": str(parent), "use": "continue"},
         kto={"beta": 0.3},
         training={"max_steps": 1, "groups_per_step": 5, "tokens_per_pack": 8},
+        **quick,
     )
     told = run(tmp_path, spec)
 
     base = LlamaForCausalLM.from_pretrained(model, dtype=torch.float32)
     policy = PeftModel.from_pretrained(base, parent)
-    data = load_preferences(spec.data, tiny_tokenizer(), method=Method.KTO)
-    rows = shuffled(judged(data.train, "tiers"), spec.training.seed)
+    groups = load_preferences(spec.data, tiny_tokenizer(), method=Method.KTO).train
+    rows = shuffled(judged(groups, "tiers"), spec.training.seed)
 
     def ratio(prompt: tuple[int, ...], completion: tuple[int, ...]) -> float:
         def logprob() -> float:

@@ -110,7 +110,7 @@ def test_it_starts_from_a_policy_with_a_fresh_head_and_says_so(
     demonstrations = write_lines(tmp_path / "shown.jsonl", shown)
     data = {"demonstrations": [demonstrations]} if method == "sft" else {"pairs": [pairs]}
     parent = RunFolder(tmp_path / "parent")
-    spec = make_spec(method, model, data, training={"max_steps": 6})
+    spec = make_spec(method, model, data, training={"max_steps": 6}, evaluation={"answers": 0})
     told_by(run_sft if method == "sft" else run_dpo, spec, parent)
 
     told = continued(tmp_path, model, pairs, parent.adapter, 3)

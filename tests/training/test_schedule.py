@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -98,7 +99,11 @@ def test_a_run_of_one_step_learns(tmp_path: Path, method: str) -> None:
     data = {"pairs": [write_lines(tmp_path / "pairs.jsonl", pairs)]}
     if method == "sft":
         data = {"demonstrations": [write_lines(tmp_path / "shown.jsonl", shown)]}
-    sections = {"optimizer": USUAL, "training": {"max_steps": 1}}
+    sections: dict[str, Any] = {
+        "optimizer": USUAL,
+        "training": {"max_steps": 1},
+        "evaluation": {"answers": 0},
+    }
     if method == "ppo":
         rewards = [f"{__name__}:by_length"]
         sections["ppo"] = {"rewards": rewards, "max_new_tokens": 4, "samples": 2}
