@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from math import exp, inf, log
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -54,10 +55,8 @@ def test_text_is_cut_into_passages_that_predict_all_but_their_first_token() -> N
 def with_first_token() -> PreTrainedTokenizerFast:
     """As Llama's and Gemma's: one that puts its BOS before every text."""
     tokenizer = tiny_tokenizer()
-    bos = (START, tokenizer.convert_tokens_to_ids(START))
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single=f"{START} $A", special_tokens=[bos]
-    )
+    fast: Any = tokenizer.backend_tokenizer
+    fast.post_processor = TemplateProcessing(single=f"{START} $A", special_tokens=[(START, 1)])
     return tokenizer
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -205,8 +206,8 @@ def test_the_loss_of_a_step_by_hand(tmp_path: Path, model: Path, pairs: str) -> 
     )
     told = run(tmp_path, spec)
 
-    base = LlamaForCausalLM.from_pretrained(model, dtype=torch.float32)
-    policy = PeftModel.from_pretrained(base, parent)
+    base: Any = LlamaForCausalLM.from_pretrained(model, dtype=torch.float32)
+    policy: Any = PeftModel.from_pretrained(base, parent)
     groups = load_preferences(spec.data, tiny_tokenizer(), method=Method.KTO).train
     rows = shuffled(judged(groups, "tiers"), spec.training.seed)
 

@@ -59,8 +59,9 @@ def continued(root: Path, model: Path, pairs: str, parent: Path, seed: int) -> T
 
 def rewards(model: Path, adapter: Path, head: Tensor) -> list[tuple[float, float]]:
     """Of each pair, of the chosen and the rejected answer: the head's product at the last token."""
-    base = LlamaForCausalLM.from_pretrained(model, dtype=torch.float32)
-    trunk = PeftModel.from_pretrained(base, adapter).get_base_model().model
+    base: Any = LlamaForCausalLM.from_pretrained(model, dtype=torch.float32)
+    policy: Any = PeftModel.from_pretrained(base, adapter)
+    trunk = policy.get_base_model().model
     tokenizer = tiny_tokenizer()
     found = []
     for pair in PAIRS:

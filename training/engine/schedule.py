@@ -36,13 +36,9 @@ def factor(step: int, steps: int, spec: Optimizer) -> float:
         return (step + 1) / rising
     # The last step still has a rate; 0 would be reached one step later.
     passed = min((step - rising) / max(steps - rising, 1), 1.0)
-    match spec.schedule:
-        case "linear":
-            return 1 - passed
-        case "cosine":
-            return 0.5 * (1 + math.cos(math.pi * passed))
-        case "constant":
-            return 1.0
+    if spec.schedule == "constant":
+        return 1.0
+    return 1 - passed if spec.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * passed))
 
 
 def warmup_steps(steps: int, spec: Optimizer) -> int:
