@@ -61,9 +61,11 @@ def main() -> None:
     for method, k, against, precision in [*PARTS, *(FULL if options.full else [])]:
         found = _child("time", against, method, k, precision, options.rankings, model)
         kept.append(found)
-        name = f"{method}_k{k}_{against}_{precision}"
+        other = "" if against == "pairs" else f"{against}_"
+        name = f"{method}_k{k}_{other}{precision}"
         figures[name] = round(found["ratio"], 2)
         figures[f"{name}_low"] = round(found["low"], 2)
+        figures[f"{name}_tokens_per_s"] = round(found["tokens_per_s"])
     for method, against in GRADIENTS:
         found = _child("gradient", against, method, 4, "fp32", 1, model)
         figures["gradient_error"] = max(figures.get("gradient_error", 0.0), found["gradient_error"])
