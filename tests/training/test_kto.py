@@ -20,7 +20,7 @@ from training.engine.data import load_preferences
 from training.engine.errors import DataError, Stopped
 from training.engine.groups import Group, Pair, Ranking
 from training.engine.methods.kto import dataset, run_kto
-from training.engine.methods.kto_labels import balanced, judged, labels_of, shuffled
+from training.engine.methods.kto_labels import balanced, judged, labels_of, shuffled, silent
 from training.engine.methods.sft import run_sft
 from training.engine.methods.trl_session import train_policy
 from training.engine.process import RunFolder
@@ -111,6 +111,14 @@ def test_an_unacceptable_ranking_of_a_file_says_what_not_to_write(
     # One that leaves no comparison reaches KTO alone.
     others = load(Method.DPO, rankings=(file,), ties="drop", unacceptable=unacceptable)
     assert len(others.train) == (3 if unacceptable == "keep" else 2)
+
+
+def test_rankings_that_say_nothing_are_counted() -> None:
+    tied = Ranking(((0, 1),), (Pair(0, 1, target=0.5),))
+    dropped = Ranking(((0,), (1,)), (), 1.0, frozenset({0, 1}), frozenset({0, 1}))
+    told = Ranking(((0,), (1,)), strict((0, 1)))
+    assert silent([group(tied, dropped, told), group(tied)], "tiers") == 3
+    assert silent([group(tied, dropped, told), group(tied)], "flags") == 0
 
 
 def test_the_rarer_kind_weighs_more() -> None:

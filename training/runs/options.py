@@ -41,6 +41,7 @@ FIELD_TITLES = {
     "optimizer.lr": "Learning rate",
     "reward.head_lr": "Learning rate of the head",
     "dpo.sft_weight": "SFT weight",
+    "kto.labels": "What is undesirable",
     "ppo.max_new_tokens": "Tokens of an answer",
     "ppo.missing_end_penalty": "Penalty for a missing end",
     "ppo.kl_coef": "KL coefficient",

@@ -25,6 +25,7 @@ from training.engine.methods.kto_labels import (
     judged,
     labels_of,
     shuffled,
+    silent,
 )
 from training.engine.methods.kto_trainer import StepKto
 from training.engine.methods.measures import Measured, measure_policy, read_material
@@ -55,6 +56,11 @@ def run_kto(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     labels = labels_of(settings, data.train)
     examples = shuffled(judged(data.train, labels), spec.training.seed)
     held_out = shuffled(judged(data.evaluation, labels), spec.training.seed)
+    if nothing := silent(data.train, labels):
+        reporter.warn(
+            f"{nothing:,} rankings say nothing by tiers and are left out: all tied, or only "
+            "unacceptable completions above others."
+        )
     desirable, undesirable = balanced(settings, examples)
     longest = _longest((*examples, *held_out))
     refuse_longer(policy.base, longest)

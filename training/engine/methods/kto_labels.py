@@ -47,6 +47,12 @@ def judged(groups: Sequence[Group], labels: Labels) -> list[Judged]:
     ]
 
 
+def silent(groups: Sequence[Group], labels: Labels) -> int:
+    """How many rankings say nothing of any completion."""
+    says = _flagged if labels == "flags" else _extremes
+    return sum(not any(True for _ in says(one)) for group in groups for one in group.rankings)
+
+
 def _flagged(ranking: Ranking) -> Iterator[tuple[int, bool]]:
     for tier in ranking.tiers:
         yield from ((place, place not in ranking.unacceptable) for place in tier)
