@@ -52,12 +52,18 @@ class ImportProblem(Shape):
     excerpt = serializers.CharField()
 
 
+class UnreadColumn(Shape):
+    column = serializers.CharField()
+    count = serializers.IntegerField()
+
+
 class ImportReportShape(Shape):
     imported = serializers.IntegerField()
     duplicates = serializers.IntegerField()
     refused = serializers.IntegerField()
     problems = ImportProblem(many=True)
     more_problems = serializers.IntegerField()
+    unread_columns = UnreadColumn(many=True)
 
 
 class PromptsView(ProjectView):
@@ -133,6 +139,9 @@ class ImportView(ProjectView):
                     for each in report.problems
                 ],
                 "more_problems": report.more_problems,
+                "unread_columns": [
+                    {"column": name, "count": count} for name, count in report.unread.most_common()
+                ],
             }
         )
 

@@ -1,17 +1,19 @@
 """One row of an import file as a prompt, or the reason why it cannot be one."""
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from formats.canonical import canonical
+from formats.columns import meaningful, unread
+from formats.conversation import SYSTEM, Flaw, Unreadable, asked, prompt_hash, with_system
+from formats.documents import documents
 
 Split = Literal["train", "held_out"]
 
 HELD_OUT_PERCENT = 10
-ROLES = ("system", "user", "assistant")
+READ = frozenset(
+    {"messages", "prompt", *SYSTEM, "documents", "tags", "id", "external_id", "source"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class ParsedPrompt:
     """A prompt as it will be stored: texts verbatim, `external_id` and `source` "" when not given.
 
     messages: [{"role", "content"}], ending with the user's. documents: [{"title", "text"}].
-    line: where it starts in the file, from 1.
+    line: where it starts in the file, from 1. unread: columns of the row that say something and
+    were left out, and keys of its messages as "messages.name".
     """
 
     line: int
@@ -43,6 +46,7 @@ class ParsedPrompt:
     source: str
     content_hash: str
     split: Split
+    unread: tuple[str, ...] = ()
 
 
 class Refused(ValueError):
@@ -52,12 +56,23 @@ class Refused(ValueError):
 def parse_row(row: Mapping[str, object], *, line: int, limits: Limits) -> ParsedPrompt:
     """A prompt from {messages | prompt, system?, documents?, tags?, id | external_id?, source?}.
 
-    Other keys are left out. Raises Refused.
+    Other keys are left out and named in `unread`; those that would change what the models are
+    asked are refused. Raises Refused.
     """
-    messages = _messages(row, limits)
-    documents = _documents(row.get("documents"), limits)
+    if name := meaningful(row, READ):
+        raise Refused(
+            f'"{name}" changes what the models are asked, and is not supported. Put what it says '
+            'into the messages, "system" or "documents", or take it out.'
+        )
+    _refuse_too_many(row, limits)
+    try:
+        messages = with_system(asked(_conversation(row)), row)
+        told = documents(row.get("documents"))
+    except Unreadable as problem:
+        raise Refused(_in_words(problem, row)) from None
+    _check_messages(messages)
     texts = [message["content"] for message in messages]
-    texts += [text for document in documents for text in document.values()]
+    texts += [text for document in told for text in document.values()]
     characters = sum(map(len, texts))
     if characters > limits.characters:
         raise Refused(
@@ -68,25 +83,18 @@ def parse_row(row: Mapping[str, object], *, line: int, limits: Limits) -> Parsed
     external_id = _external_id(row, limits)
     source = _label(row.get("source"), "source", limits.external_id_characters)
     _refuse_unstorable((*texts, *tags, external_id, source))
-    digest = content_hash(messages, documents)
+    digest = prompt_hash(messages, told)
     return ParsedPrompt(
-        line, messages, documents, tags, external_id, source, digest, split_of(digest)
+        line,
+        messages,
+        told,
+        tags,
+        external_id,
+        source,
+        digest,
+        split_of(digest),
+        tuple(unread(row, READ | {"documents.title", "documents.text"})),
     )
-
-
-def content_hash(
-    messages: Sequence[Mapping[str, str]], documents: Sequence[Mapping[str, str]]
-) -> str:
-    """64 hex digits over what a model is told.
-
-    Equal too for texts that differ only in the form of accents, in line ends, or in blanks around
-    them: such a twin of a held-out prompt must not land in training.
-    """
-    told = [
-        [[message["role"], canonical(message["content"])] for message in messages],
-        [[canonical(part["title"]), canonical(part["text"])] for part in documents],
-    ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def split_of(content_hash: str) -> Split:
@@ -108,7 +116,7 @@ def _refuse_unstorable(texts: Iterable[str]) -> None:
             ) from None
 
 
-def _messages(row: Mapping[str, object], limits: Limits) -> list[dict[str, str]]:
+def _conversation(row: Mapping[str, object]) -> object:
     given = [key for key in ("messages", "prompt") if row.get(key) is not None]
     if len(given) == 2:
         raise Refused('The row has both "messages" and "prompt". Keep one of them.')
@@ -117,40 +125,49 @@ def _messages(row: Mapping[str, object], limits: Limits) -> list[dict[str, str]]
             'The row has no prompt. Give "prompt" (a text) or "messages" '
             '([{"role": "user", "content": "…"}]).'
         )
-    value = row[given[0]]
-    if isinstance(value, str):
-        value = [{"role": "user", "content": value}]
-    if not isinstance(value, list):
-        raise Refused(f'"{given[0]}" must be a text or a list of messages.')
-    system = row.get("system")
-    if system is not None and system != "":
-        value = [{"role": "system", "content": system}, *value]
-    if not value:
+    return row[given[0]]
+
+
+def _refuse_too_many(row: Mapping[str, object], limits: Limits) -> None:
+    turns, told = _conversation(row), row.get("documents")
+    if isinstance(turns, list) and len(turns) > limits.messages:
+        raise Refused(
+            f"The prompt has {len(turns):,} messages; at most {limits.messages} are allowed."
+        )
+    if isinstance(told, list) and len(told) > limits.documents:
+        raise Refused(f"There are {len(told):,} documents; at most {limits.documents} may be.")
+
+
+def _in_words(problem: Unreadable, row: Mapping[str, object]) -> str:
+    """What is wrong and what to do, for whoever wrote the file."""
+    place, found = problem.number, problem.detail
+    message, document = '{"role": "user", "content": "…"}', '{"title": "…", "text": "…"}'
+    name = "messages" if row.get("messages") is not None else "prompt"
+    return {
+        Flaw.NOT_MESSAGES: f'"{name}" must be a text or a list of messages.',
+        Flaw.NOT_A_MESSAGE: f"Message {place} must be an object: {message}.",
+        Flaw.UNKNOWN_ROLE: f"Message {place} has the role {found}. Use system, user or assistant.",
+        Flaw.NO_TEXT: f'Message {place}: "content" must be a text.',
+        Flaw.TOOLS: f"Message {place} calls tools, which cannot be labeled here. Leave it out.",
+        Flaw.MORE_THAN_TEXT: f'Message {place} has "{found}", which would be lost: it changes what '
+        "the message says and is not supported. Put it into the content, or take it out.",
+        Flaw.SYSTEM_NO_TEXT: 'The system message must be a text: "system": "…".',
+        Flaw.TWO_SYSTEMS: "The row has two different system messages. Keep one of them.",
+        Flaw.NOT_DOCUMENTS: f'"documents" must be a list of texts or of {document}.',
+        Flaw.BAD_DOCUMENT: f"Document {place} must be a text or {document}.",
+        Flaw.EMPTY_DOCUMENT: f"Document {place} is empty. Write its text or leave it out.",
+    }.get(problem.flaw, f"The prompt cannot be read: {problem}.")
+
+
+def _check_messages(messages: list[dict[str, str]]) -> None:
+    if not messages:
         raise Refused("The prompt has no messages. Give at least one user message.")
-    if len(value) > limits.messages:
-        raise Refused(
-            f"The prompt has {len(value):,} messages; at most {limits.messages} are allowed."
-        )
-    messages = [_message(item, number) for number, item in enumerate(value, start=1)]
+    for number, message in enumerate(messages, start=1):
+        if not message["content"].strip():
+            raise Refused(
+                f"Message {number} ({message['role']}) is empty. Write its text or leave it out."
+            )
     _check_turns([message["role"] for message in messages])
-    return messages
-
-
-def _message(item: object, number: int) -> dict[str, str]:
-    if not isinstance(item, dict):
-        raise Refused(f'Message {number} must be an object: {{"role": "user", "content": "…"}}.')
-    role, content = item.get("role"), item.get("content")
-    if role not in ROLES:
-        raise Refused(
-            f"Message {number} has the role {_shown(role)}. Use system, user or assistant."
-        )
-    if item.get("tool_calls"):
-        raise Refused(f"Message {number} calls tools, which cannot be labeled here. Leave it out.")
-    if not isinstance(content, str):
-        raise Refused(f'Message {number}: "content" must be a text.')
-    if not content.strip():
-        raise Refused(f"Message {number} ({role}) is empty. Write its text or leave it out.")
-    return {"role": role, "content": content}
 
 
 def _check_turns(roles: list[str]) -> None:
@@ -170,28 +187,6 @@ def _check_turns(roles: list[str]) -> None:
                 f"Message {number} is by the {role}, but user and assistant must take turns, "
                 "the user first. Join neighbouring messages of the same role."
             )
-
-
-def _documents(value: object, limits: Limits) -> list[dict[str, str]]:
-    if value is None or value == "":
-        return []
-    if not isinstance(value, list):
-        raise Refused('"documents" must be a list of texts or of {"title": "…", "text": "…"}.')
-    if len(value) > limits.documents:
-        raise Refused(f"There are {len(value):,} documents; at most {limits.documents} may be.")
-    return [_document(item, number) for number, item in enumerate(value, start=1)]
-
-
-def _document(item: object, number: int) -> dict[str, str]:
-    title: object = ""
-    text = item
-    if isinstance(item, dict):
-        title, text = item.get("title") or "", item.get("text")
-    if not isinstance(text, str) or not isinstance(title, str):
-        raise Refused(f'Document {number} must be a text or {{"title": "…", "text": "…"}}.')
-    if not text.strip():
-        raise Refused(f"Document {number} is empty. Write its text or leave it out.")
-    return {"title": title, "text": text}
 
 
 def _tags(value: object, limits: Limits) -> list[str]:
@@ -224,7 +219,3 @@ def _label(value: object, name: str, longest: int) -> str:
     if len(value) > longest:
         raise Refused(f'"{name}" has {len(value):,} characters; at most {longest} may be.')
     return value.strip()
-
-
-def _shown(value: object) -> str:
-    return json.dumps(value)[:40]

@@ -1,7 +1,9 @@
 """Reading prompts from JSONL and CSV, row by row, in constant memory.
 
-JSONL: one object a line, {"messages" | "prompt", "documents"?, "tags"?, "id"?, "source"?}.
-CSV: a header with prompt and any of system, id, tags (separated by semicolons), source.
+JSONL: one object a line, {"messages" | "prompt", "system"?, "documents"?, "tags"?, "id"?,
+"source"?}. CSV: a header with prompt and any of system, id, tags (separated by semicolons), source.
+A prompt may be a transcript "\\n\\nHuman: …\\n\\nAssistant:", which becomes messages. Other columns
+are left out and named; those that would change what models are asked are refused with their row.
 """
 
 import json
@@ -12,11 +14,11 @@ from typing import BinaryIO, Literal, NoReturn, TextIO
 from annotate.exchange.csv_records import Record, read_records
 from annotate.exchange.lines import Line, NotText, read_lines
 from annotate.exchange.prompt_rows import (
+    READ,
     Limits,
     ParsedPrompt,
     Refused,
     Split,
-    content_hash,
     parse_row,
     split_of,
 )
@@ -28,8 +30,8 @@ __all__ = [
     "ParsedPrompt",
     "Problem",
     "Split",
-    "content_hash",
     "read_prompts",
+    "shown",
     "split_of",
 ]
 
@@ -37,7 +39,6 @@ Format = Literal["jsonl", "csv"]
 
 STANDARD = Limits()
 EXCERPT = 120
-CSV_COLUMNS = ("prompt", "system", "id", "external_id", "tags", "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def read_prompts(
     """Yield a prompt or a problem for every row that is not blank, in the order of the file.
 
     Memory is bounded by a few times `limits.line_bytes`. Whether a prompt is in the project
-    already is not known here: compare `content_hash`.
+    already is not known here: compare their `content_hash`.
     """
     rows = _csv_rows if format == "csv" else _jsonl_rows
     try:
@@ -111,10 +112,10 @@ def _columns(header: Record) -> list[str]:
             'The first line must name the columns, one of them "prompt" '
             "(and, if you like, system, id, tags, source), separated by commas."
         )
-    doubled = {name for name in columns if name in CSV_COLUMNS and columns.count(name) > 1}
+    doubled = {name for name in columns if name in READ and columns.count(name) > 1}
     if doubled:
         raise Refused(f'The column "{min(doubled)}" is there twice. Keep one of them.')
-    return columns
+    return [name or f"column {place}" for place, name in enumerate(columns, start=1)]
 
 
 def _row(record: Record, columns: list[str]) -> dict[str, object]:
@@ -124,7 +125,7 @@ def _row(record: Record, columns: list[str]) -> dict[str, object]:
             "columns. Put texts that contain commas or line breaks in double quotes."
         )
     cells = zip(columns, record.fields, strict=True)
-    return {name: cell for name, cell in cells if name in CSV_COLUMNS and cell.strip()}
+    return {name: cell for name, cell in cells if cell.strip()}
 
 
 def _json_object(text: str) -> dict[str, object]:
@@ -160,6 +161,10 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _problem(line: int, reason: str, text: str) -> Problem:
-    # The excerpt is stored and shown: no NUL, no half characters.
-    shown = text[: EXCERPT + 1].replace("\x00", "␀").encode("utf-8", "replace").decode()
-    return Problem(line, reason, shown if len(shown) <= EXCERPT else shown[:EXCERPT] + "…")
+    return Problem(line, reason, shown(text, EXCERPT))
+
+
+def shown(text: str, longest: int) -> str:
+    """What a file said, to be stored and shown: no NUL, no half characters, not too long."""
+    found = text[: longest + 1].replace("\x00", "␀").encode("utf-8", "replace").decode()
+    return found if len(found) <= longest else found[:longest] + "…"

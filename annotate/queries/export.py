@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import connection
 
-from annotate.exchange.context import with_documents
 from annotate.exchange.groups import (
     ExportedCompletion,
     ExportedRanking,
     TaskGroup,
 )
+from formats.documents import with_documents
 
 FIRST_BATCH, LARGEST_BATCH = 64, 512
 # Tasks with long texts are read in smaller batches.

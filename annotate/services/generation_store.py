@@ -8,10 +8,10 @@ from typing import Any
 from django.db import close_old_connections, connection, transaction
 from django.utils import timezone
 
-from annotate.exchange.context import with_documents
 from annotate.models import Completion, Round, RoundSource, RoundState, Slot, Task, TaskState
 from annotate.services import rounds
 from annotate.services.sampling_plan import sources_of
+from formats.documents import with_documents
 from inference.completions import CompletionResult, Messages, Sampling
 
 LOCK_CLASS = 0x726E64  # "rnd": the first half of the advisory lock's key

@@ -1,5 +1,6 @@
 """Importing prompts: everything good is kept, everything else is explained by its line."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -7,27 +8,41 @@ from typing import BinaryIO
 
 from django.db import transaction
 
-from annotate.exchange.prompts import Format, ParsedPrompt, Problem, read_prompts
+from annotate.exchange.prompts import Format, ParsedPrompt, Problem, read_prompts, shown
 from annotate.models import Project, Prompt
 from annotate.services import audit
 
 BATCH = 500
 PROBLEMS_SHOWN = 200
+COLUMNS_SHOWN = 200
+COLUMN = 80  # characters of its name
+OTHERS = "…"
 EXCERPT = 300
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """imported + duplicates + refused = rows of the file. At most 200 problems are listed."""
+    """imported + duplicates + refused = rows of the file. At most 200 problems are listed.
+
+    unread: in how many of the imported and duplicate rows a column said something that was left
+    out; beyond 200 columns, those that came last are one.
+    """
 
     imported: int = 0
     duplicates: int = 0
     refused: int = 0
     problems: list[Problem] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
 
     @property
     def more_problems(self) -> int:
         return self.refused - len(self.problems)
+
+    def read_past(self, columns: Iterable[str]) -> None:
+        for name in columns:
+            known = shown(name, COLUMN)
+            full = known not in self.unread and len(self.unread) >= COLUMNS_SHOWN
+            self.unread[OTHERS if full else known] += 1
 
 
 @transaction.atomic
@@ -65,6 +80,7 @@ def _good(rows: Iterable[ParsedPrompt | Problem], report: ImportReport) -> Itera
             if len(report.problems) < PROBLEMS_SHOWN:
                 report.problems.append(row)
         else:
+            report.read_past(row.unread)
             yield row
 
 

@@ -63,6 +63,34 @@ def test_the_report_goes_by_line(ada: APIClient, project: Project) -> None:
     assert (shown[1]["external_id"], shown[1]["tags"]) == ("a", ["x"])
 
 
+def test_columns_that_were_left_out_are_named(ada: APIClient, project: Project) -> None:
+    text = (
+        lines(
+            {"prompt": "One", "score": 1, "\u0000odd": 2},
+            {"prompt": "Two", "score": 2, "note": None},
+            {"prompt": "One", "score": 3},
+            {"prompt": "Three", "tools": [{"name": "search"}]},
+        )
+        + '\n{"prompt": "Four", "\\ud800": 1}'
+    )
+    report = paste(ada, text)
+    assert (report["imported"], report["duplicates"], report["refused"]) == (3, 1, 1)
+    assert report["unread_columns"] == [
+        {"column": "score", "count": 3},
+        {"column": "␀odd", "count": 1},
+        {"column": "?", "count": 1},
+    ]
+    (problem,) = report["problems"]
+    assert problem["line"] == 4
+    assert problem["reason"].startswith('"tools" changes what the models are asked')
+
+
+def test_no_more_columns_are_counted_than_anybody_reads(ada: APIClient, project: Project) -> None:
+    report = paste(ada, lines(*({"prompt": f"Q{n}", f"key {n}": 1} for n in range(300))))
+    counts = {one["column"]: one["count"] for one in report["unread_columns"]}
+    assert (len(counts), counts["…"], counts["key 7"]) == (201, 100, 1)
+
+
 @pytest.mark.parametrize("name", ["prompts.jsonl", "PROMPTS.JSONL", "a.ndjson", "a.csv"])
 def test_a_file_is_read_by_its_name(ada: APIClient, project: Project, name: str) -> None:
     content = b"prompt,tags\nHello,a;b\n" if name.endswith("csv") else b'{"prompt": "Hello"}\n'

@@ -7,10 +7,11 @@ from uuid import UUID
 
 import psycopg
 
-from annotate.exchange.prompts import ParsedPrompt, content_hash, read_prompts, split_of
+from annotate.exchange.prompts import ParsedPrompt, read_prompts, split_of
 from annotate.models import Project, Round, RoundSource, RoundState, User
 from annotate.ranking import Judgment, comparisons
 from annotate.services.example import FOLDER
+from formats.conversation import prompt_hash
 from tests import cast
 from tests.services import ENV
 
@@ -87,7 +88,7 @@ def _prompts(ids: range, project: int) -> Iterator[Row]:
     for key in ids:
         text = f"{parsed[key % len(parsed)].messages[-1]['content']}\n\n(Request {key}.)"
         messages = [{"role": "user", "content": text}]
-        digest = content_hash(messages, [])
+        digest = prompt_hash(messages, [])
         yield (
             key, project, json.dumps(messages), "[]", [], f"request-{key}", digest,
             split_of(digest), text[:240], 1, NOW,

@@ -15,11 +15,11 @@ import httpx
 from django.conf import settings
 from django.db.models import Sum
 
-from annotate.exchange.context import with_documents
 from annotate.models import Completion, Project, Round, RoundState, User
 from annotate.queries.prompts import PromptFilter
 from annotate.services import rounds
 from annotate.services.projects import create_project
+from formats.documents import with_documents
 from inference.completions import CompletionRequest, Sampling
 from inference.models import ServedModel
 from inference.queries import inference_state

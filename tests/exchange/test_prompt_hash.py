@@ -4,7 +4,8 @@ from io import BytesIO
 
 import pytest
 
-from annotate.exchange.prompts import ParsedPrompt, content_hash, read_prompts, split_of
+from annotate.exchange.prompts import ParsedPrompt, read_prompts, split_of
+from formats.conversation import prompt_hash
 
 
 def user(text: str) -> list[dict[str, str]]:
@@ -14,31 +15,31 @@ def user(text: str) -> list[dict[str, str]]:
 def test_the_hash_never_changes() -> None:
     # The split of every stored prompt hangs on it.
     documents = [{"title": "T", "text": "Ein Text"}]
-    assert content_hash(user("Grüß Gott"), documents) == (
+    assert prompt_hash(user("Grüß Gott"), documents) == (
         "5ad065070c902fb55f3a7e8ddfebe4bbc0cd7cd5defeee5f513f0193d2c1f0a1"
     )
 
 
 @pytest.mark.parametrize("twin", ["cafe\u0301\nau lait", " café\r\nau lait \n", "café\rau lait"])
 def test_twins_share_a_hash(twin: str) -> None:
-    assert content_hash(user(twin), []) == content_hash(user("café\nau lait"), [])
+    assert prompt_hash(user(twin), []) == prompt_hash(user("café\nau lait"), [])
 
 
 def test_different_prompts_differ() -> None:
     texts = [
-        content_hash(user("a b"), []),
-        content_hash(user("a  b"), []),
-        content_hash(user("A b"), []),
-        content_hash([{"role": "system", "content": "a b"}], []),
-        content_hash(user("a b"), [{"title": "", "text": "c"}]),
-        content_hash(user("a b"), [{"title": "c", "text": ""}]),
-        content_hash([*user("a"), {"role": "assistant", "content": "b"}], []),
+        prompt_hash(user("a b"), []),
+        prompt_hash(user("a  b"), []),
+        prompt_hash(user("A b"), []),
+        prompt_hash([{"role": "system", "content": "a b"}], []),
+        prompt_hash(user("a b"), [{"title": "", "text": "c"}]),
+        prompt_hash(user("a b"), [{"title": "c", "text": ""}]),
+        prompt_hash([*user("a"), {"role": "assistant", "content": "b"}], []),
     ]
     assert len(set(texts)) == len(texts)
 
 
 def test_one_in_ten_is_held_out() -> None:
-    held_out = [split_of(content_hash(user(f"prompt {n}"), [])) for n in range(10_000)]
+    held_out = [split_of(prompt_hash(user(f"prompt {n}"), [])) for n in range(10_000)]
     assert 900 < held_out.count("held_out") < 1100
 
 

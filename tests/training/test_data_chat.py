@@ -152,9 +152,9 @@ def test_the_plain_template_starts_as_the_tokenizer_starts() -> None:
     of = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=inner, cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]"
     )
-    made = encoder(of, prompt=3)
+    made = encoder(of)
 
-    assert made.prompts([user("it it it it")]) == [(1, 0, 4)]
+    assert made.prompts([user("it it")]) == [(1, 0, 4, 3, 3, 0, 4)]
     assert made.completions([Answer("it")]) == [(3, 2)]
 
 
@@ -171,17 +171,6 @@ def test_tokenizers_that_put_a_blank_before_a_text_do_not_before_an_answer() -> 
         (2, 5, 1),
         (3, 4, 1),
     ]
-
-
-def test_a_long_prompt_keeps_its_end_and_the_token_that_begins_a_text() -> None:
-    made = encoder(tokenizer(), prompt=24)
-    (whole,) = encoder(tokenizer()).prompts([user("x" * 50)])
-    assert isinstance(whole, tuple)
-
-    assert made.prompts([user("x" * 50), user("x" * 50)]) == [(whole[0], *whole[-23:])] * 2
-    assert made.cut_prompts == 1
-    assert encoder(tokenizer(), prompt=1).prompts([user("x")]) == [whole[-1:]]
-    assert encoder(tokenizer(bos_token=None), prompt=24).prompts([user("x" * 50)]) == [whole[-24:]]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from annotate.exchange.preferences import jsonl_preferences, parquet_preferences
+from formats.conversation import Flaw
 from tests.exchange.sample import HOSTILE, two_labelers
 from tests.training.data.samples import (
     answer,
@@ -15,8 +16,9 @@ from tests.training.data.samples import (
     texts,
     user,
 )
-from training.engine.data import conversations, pairs
+from training.engine.data import pairs
 from training.engine.data.examples import MISSING
+from training.engine.data.formats import REASONS
 from training.engine.groups import Pair, Ranking
 from training.engine.spec import Method
 
@@ -86,17 +88,17 @@ def test_every_format_of_pairs(
         (pairs.NO_ANSWER, {"chosen": "\n\nHuman: x", "rejected": "\n\nHuman: x"}),
         (pairs.NO_ANSWER, pair(chosen=user("good"))),
         (pairs.NO_ANSWER, {"chosen": [], "rejected": []}),
-        (conversations.EMPTY_PROMPT, {"chosen": answer("a"), "rejected": answer("b")}),
-        (conversations.EMPTY_PROMPT, pair(prompt=[])),
-        (conversations.EMPTY_PROMPT, pair(prompt=" \n")),
-        (conversations.NOT_THE_USERS, pair(prompt=user("Q") + answer("and"))),
-        (conversations.NOT_MESSAGES, pair(prompt={"role": "user"})),
-        (conversations.NOT_MESSAGES, pair(prompt=["Q"])),
-        (conversations.UNKNOWN_ROLE, pair(prompt=[{"role": "tool", "content": "Q"}])),
-        (conversations.UNKNOWN_ROLE, pair(prompt=[{"content": "Q"}])),
-        (conversations.NO_CONTENT, pair(prompt=[{"role": "user", "content": None}])),
-        (conversations.NO_CONTENT, pair(chosen=[{"role": "assistant", "content": ["a"]}])),
-        (conversations.TOOLS, pair(prompt=[{"role": "user", "content": "", "tool_calls": [1]}])),
+        (REASONS[Flaw.EMPTY], {"chosen": answer("a"), "rejected": answer("b")}),
+        (REASONS[Flaw.EMPTY], pair(prompt=[])),
+        (REASONS[Flaw.EMPTY], pair(prompt=" \n")),
+        (REASONS[Flaw.NOT_THE_USERS], pair(prompt=user("Q") + answer("and"))),
+        (REASONS[Flaw.NOT_MESSAGES], pair(prompt={"role": "user"})),
+        (REASONS[Flaw.NOT_MESSAGES], pair(prompt=["Q"])),
+        (REASONS[Flaw.UNKNOWN_ROLE], pair(prompt=[{"role": "tool", "content": "Q"}])),
+        (REASONS[Flaw.UNKNOWN_ROLE], pair(prompt=[{"content": "Q"}])),
+        (REASONS[Flaw.NO_TEXT], pair(prompt=[{"role": "user", "content": None}])),
+        (REASONS[Flaw.NO_TEXT], pair(chosen=[{"role": "assistant", "content": ["a"]}])),
+        (REASONS[Flaw.TOOLS], pair(prompt=[{"role": "user", "content": "", "tool_calls": [1]}])),
         (pairs.BAD_MARGIN, pair(margin=-1)),
         (pairs.BAD_MARGIN, pair(margin="wide")),
         (pairs.BAD_STRENGTH, pair(strength=4)),

@@ -3,11 +3,9 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from annotate.exchange import context as exported_context
 from annotate.exchange.rankings import jsonl_rankings, parquet_rankings
+from formats.conversation import Flaw
 from tests.exchange.sample import HOSTILE, many, two_labelers
 from tests.training.data.samples import (
     Row,
@@ -22,14 +20,11 @@ from tests.training.data.samples import (
 )
 from training.engine.data import identical
 from training.engine.data import rankings as rows
-from training.engine.data.conversations import BAD_DOCUMENTS, with_documents
 from training.engine.data.drafts import AGAIN, FEW_LEFT, NO_COMPARISON, TOO_LONG
 from training.engine.data.examples import BAD_SPLIT, BAD_WEIGHT, MISSING, NO_WEIGHT
+from training.engine.data.formats import REASONS
 from training.engine.errors import DataError
 from training.engine.groups import Pair, Ranking
-
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-DOCUMENTS = st.lists(st.fixed_dictionaries({"title": st.just("") | WORDS, "text": WORDS}))
 
 
 def test_identical_answers_are_one_tie_and_no_pair_of_them_is_learned_from(tmp_path: Path) -> None:
@@ -233,20 +228,7 @@ def test_exported_documents_are_in_the_prompt_once(tmp_path: Path) -> None:
     (group,) = found.train
     assert texts(group)[0] == chatml(("user", "T\nD\n\nQ"))
     assert len(group.rankings) == 2
-    assert dropped(found) == {BAD_DOCUMENTS: 2}
-
-
-@given(WORDS, DOCUMENTS)
-def test_documents_become_part_of_the_prompt_as_when_models_are_asked(
-    question: str, documents: list[dict[str, str]]
-) -> None:
-    turns = [{"role": "system", "content": "S"}, *user(f"?{question}")]
-    documents = [{**one, "text": f"#{one['text']}"} for one in documents]
-    asked = exported_context.with_documents(turns, documents)
-
-    assert with_documents(turns, documents) == asked
-    # An exported prompt has them already.
-    assert with_documents(asked, documents) == asked
+    assert dropped(found) == {REASONS[Flaw.NOT_DOCUMENTS]: 2}
 
 
 BAD_ROWS: list[tuple[str, dict[str, Any]]] = [

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from formats.conversation import prompt_hash
 from tests.training.data.samples import (
     TOKENIZER,
     answer,
@@ -18,7 +19,6 @@ from tests.training.data.samples import (
     write,
 )
 from training.engine.data import load_demonstrations, load_prompts
-from training.engine.data.conversations import prompt_hash
 from training.engine.data.demonstration_rows import EMPTY, NO_ANSWER, NO_DEMONSTRATION
 from training.engine.data.drafts import TOO_LONG
 from training.engine.data.split import EVALUATED, KEPT_OUT, Placed, divide
@@ -131,13 +131,12 @@ def test_demonstrations_of_both_formats(tmp_path: Path) -> None:
 
     found = load_demonstrations(data, TOKENIZER)
 
-    assert [text(one.completion) for one in found.train] == [
-        "B<|im_end|>",
-        "A<|im_end|>",
-        "A<|im_end|>",
+    assert [[text(group.completions[0]) for group in one.groups] for one in found.train] == [
+        ["A<|im_end|>", "B<|im_end|>"],
+        ["A<|im_end|>"],
+        ["A<|im_end|>"],
     ]
-    assert "A<|im_end|>" in text(found.train[0].prompt)
-    assert found.train[0].group.completions == (found.train[0].completion,)
+    assert "A<|im_end|>" in text(found.train[0].groups[1].prompt)
     assert {one.reason: one.count for one in found.report.dropped} == {
         NO_DEMONSTRATION: 1,
         NO_ANSWER: 2,
@@ -156,7 +155,9 @@ def test_demonstrations_are_held_out_as_preferences_are(tmp_path: Path) -> None:
     judged = load(pairs=(pairs,), held_out_fraction=0.1)
 
     assert shown.evaluation
-    assert [one.prompt for one in shown.evaluation] == [one.prompt for one in judged.evaluation]
+    assert [one.groups[0].prompt for one in shown.evaluation] == [
+        one.prompt for one in judged.evaluation
+    ]
 
 
 def test_evaluation_demonstrations_alone_will_do(tmp_path: Path) -> None:

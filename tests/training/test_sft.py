@@ -80,7 +80,7 @@ def test_it_takes_the_memory_that_was_estimated(tmp_path: Path) -> None:
 
 
 def test_the_prompt_has_no_labels() -> None:
-    (row,) = dataset([Demonstration("a", (5, 6, 7), (9, 10, 2))])
+    (row,) = dataset([Demonstration("a", (5, 6, 7, 9, 10, 2), ((3, 6),))])
     assert row == {"input_ids": [5, 6, 7, 9, 10, 2], "labels": [-100, -100, -100, 9, 10, 2]}
 
 
@@ -104,7 +104,8 @@ def test_the_loss_is_the_mean_over_the_completion_tokens_of_a_step(
 def negative_log_likelihood(spec: RunSpec) -> float:
     """A token, of the base on all completions: what a fresh adapter starts from."""
     base = load_base(spec.base)
-    packed = pack([one.group for one in load_demonstrations(spec.data, base.tokenizer).train])
+    found = load_demonstrations(spec.data, base.tokenizer).train
+    packed = pack([group for one in found for group in one.groups])
     return float(-LogProbs(base.model, "unpacked")(packed).mean())
 
 
@@ -211,8 +212,9 @@ def test_what_was_left_out_of_the_data_is_said(
         file.write("no json\nneither\n{}\n")
     told = run(tmp_path, make_spec("sft", model, {"demonstrations": [demonstrations]}))
     assert told.warnings[:1] == [
-        "Of 7 rows, something was left out 3 times, most often (2): "
-        "line is not JSON in UTF-8; see data_report.json."
+        "Of the data (7 rows): 2 of 7 rows (28.6%) left out (line is not JSON in UTF-8); "
+        "1 of 7 rows (14.3%) left out (row is no demonstration; it has neither messages nor "
+        "prompt and completion). See data_report.json."
     ]
 
 

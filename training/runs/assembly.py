@@ -25,9 +25,11 @@ PARENT_USES = ("continue", "reference", "both")
 FILES = (
     "rankings",
     "pairs",
+    "unpaired",
     "demonstrations",
     "evaluation_rankings",
     "evaluation_pairs",
+    "evaluation_unpaired",
     "evaluation_demonstrations",
 )
 # What follows from the other choices, and what would let a project's admin read this machine's
@@ -140,7 +142,7 @@ def located(spec: Mapping[str, Any], place: str, rollouts: str = "") -> Values:
 
 def files_of(spec: Mapping[str, Any]) -> list[str]:
     """The data files that a spec names, as paths inside of the run folder."""
-    return [path for name in FILES for path in spec["data"][name]]
+    return [path for name in FILES for path in spec["data"].get(name, ())]
 
 
 def adapters_of(spec: Mapping[str, Any]) -> list[str]:

@@ -8,8 +8,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from annotate.dispatch import enqueue
-from annotate.exchange.context import with_documents
 from annotate.models import Prompt
+from formats.documents import with_documents
 from inference.completions import CompletionResult, Messages
 from inference.locks import key_of
 from training.models import Evaluation, EvaluationAnswer, EvaluationState, Side

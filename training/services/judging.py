@@ -21,7 +21,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from annotate.errors import Conflict, Refusal
-from annotate.exchange.context import with_documents
+from formats.documents import with_documents
 from inference.local import bundled_gguf
 from training import adapter_store
 from training.models import Evaluation, EvaluationAnswer, EvaluationState, TrainedAdapter

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from annotate.exchange.context import with_documents
 from annotate.exchange.groups import CUT_OFF
 from annotate.ranking import Judgment
 from formats.completions import Completion
+from formats.documents import with_documents
 from training.snapshots.aggregation import aggregate
 from training.snapshots.spec import Aggregation, SnapshotSpec, Weight
 

@@ -10,6 +10,7 @@ from training.engine.data.preferences import Preferences, load_preferences
 from training.engine.data.prompts import Prompt, Prompts, load_prompts
 from training.engine.data.report import Dropped, DropReport
 from training.engine.data.text import load_text
+from training.engine.data.unpaired import Labeled
 
 __all__ = [
     "Chat",
@@ -17,6 +18,7 @@ __all__ = [
     "Demonstrations",
     "DropReport",
     "Dropped",
+    "Labeled",
     "Preferences",
     "Prompt",
     "Prompts",

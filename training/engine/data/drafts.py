@@ -10,8 +10,8 @@ from training.engine.data.sources import Encoded
 from training.engine.data.split import either
 from training.engine.groups import Group
 
-TOO_LONG = "completion (not its row) is longer than max_completion_tokens"
-NO_TOKENS = "completion (not its row) is empty and was cut off"
+TOO_LONG = "completion is longer than max_completion_tokens"
+NO_TOKENS = "completion is empty and was cut off"
 FEW_LEFT = "group has fewer than two completions left"
 NO_COMPARISON = "ranking leaves no comparison (ties dropped, winners unacceptable, or too long)"
 SILENT = "group has no ranking left"
@@ -65,14 +65,16 @@ def group(draft: Draft, choice: Choice, drops: Drops) -> Group | None:
     Its key is where its first row stands.
     """
     first = draft.first
+    drops.counted["groups"] += 1
     left: list[int] = []
     for place, tokens in enumerate(first.completions):
         if tokens:
             left.append(place)
         else:
-            drops.add(first.where, TOO_LONG if tokens is None else NO_TOKENS, f"number {place}")
+            reason = TOO_LONG if tokens is None else NO_TOKENS
+            drops.add(first.where, reason, f"number {place}", unit="completions")
     if len(left) < (1 if choice.single else 2):
-        drops.add(first.where, FEW_LEFT)
+        drops.add(first.where, FEW_LEFT, unit="groups")
         return None
     places = {old: new for new, old in enumerate(left)}
     rankings = []
@@ -83,7 +85,7 @@ def group(draft: Draft, choice: Choice, drops: Drops) -> Group | None:
         else:
             rankings.append(found)
     if not rankings:
-        drops.add(first.where, SILENT)
+        drops.add(first.where, SILENT, unit="groups")
         return None
     completions = tuple(tokens for tokens in first.completions if tokens)
     return Group(first.where, first.prompt, completions, tuple(rankings))

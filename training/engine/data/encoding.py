@@ -23,12 +23,10 @@ class Encoder:
 
     def __init__(self, chat: Chat, *, max_prompt_tokens: int, max_completion_tokens: int) -> None:
         self.chat = chat
-        self.cut_prompts = 0
         tokenizer = chat.tokenizer
         self._tokenizer: Any = tokenizer
-        self._longest_prompt = max_prompt_tokens
+        self.longest_prompt = max_prompt_tokens
         self._longest_completion = max_completion_tokens
-        self._starts = {tokenizer.bos_token_id, tokenizer.cls_token_id} - {None}
         self._prompts: dict[bytes, Tokens] = {}
         self._completions: dict[bytes, Tokens | None] = {}
         self._numbers = list(range(len(tokenizer)))
@@ -41,24 +39,27 @@ class Encoder:
             "template": self.chat.hash,
             "end": self.chat.end,
             "head": self.chat.head,
-            "max_prompt_tokens": self._longest_prompt,
+            "max_prompt_tokens": self.longest_prompt,
             "max_completion_tokens": self._longest_completion,
         }
 
     def prompts(
         self, conversations: Iterable[Sequence[Mapping[str, str]]]
     ) -> list[Tokens | Refused]:
-        """Token ids of each up to and with the opening of the assistant's turn.
+        """Token ids of each up to and with the opening of the assistant's turn, however many.
 
-        Of one that is too long only the end is kept, behind the token that begins a text. Refused
-        stands for one that the template refuses. Raises DataError.
+        Refused stands for one that the template refuses. Raises DataError.
         """
         rendered = [self._rendered(one) for one in conversations]
         texts = {_key(one): one for one in rendered if isinstance(one, str)}
         new = [key for key in texts if key not in self._prompts]
+        found: dict[bytes, Tokens] = {}
         for key, ids in zip(new, self._ids([texts[key] for key in new]), strict=True):
-            self._prompts[key] = self._cut(ids)
-        return [self._prompts[_key(one)] if isinstance(one, str) else one for one in rendered]
+            found[key] = self._tokens(ids)
+            if len(ids) <= self.longest_prompt:  # others are not used as they are
+                self._prompts[key] = found[key]
+        found |= {key: self._prompts[key] for key in texts if key in self._prompts}
+        return [found[_key(one)] if isinstance(one, str) else one for one in rendered]
 
     def completions(self, answers: Sequence[Answer]) -> list[Tokens | None]:
         """Token ids of each with the end of the turn; None for one that is too long.
@@ -86,15 +87,6 @@ class Encoder:
     def _written(self, text: str) -> str:
         head = self.chat.head
         return text if text.startswith(head) else head + text
-
-    def _cut(self, ids: Sequence[int]) -> Tokens:
-        most = self._longest_prompt
-        if len(ids) <= most:
-            return self._tokens(ids)
-        self.cut_prompts += 1
-        if ids[0] in self._starts and most > 1:
-            return self._tokens((ids[0], *ids[1 - most :]))
-        return self._tokens(ids[-most:])
 
     def _tokens(self, ids: Iterable[int]) -> Tokens:
         return tuple(map(self._numbers.__getitem__, ids))

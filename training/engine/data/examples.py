@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.engine.data.conversations import Messages
+from formats.conversation import Messages
 from training.engine.data.report import Refused
 
 HELD_OUT, TRAIN = "held_out", "train"
@@ -50,9 +50,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A row. where: "file:line". said: None of a demonstration.
+    """A row, or a turn of one. where: "file:line". said: None where nothing was compared.
 
-    held_out: by the row's own split; None if it does not tell.
+    held_out: by the row's own split; None if it does not tell. desirable: whether a single answer
+    was called good; None if nobody said.
     """
 
     where: str
@@ -60,6 +61,7 @@ class Example:
     answers: tuple[Answer, ...]
     said: Said | None = None
     held_out: bool | None = None
+    desirable: bool | None = None
 
 
 def column(values: Mapping[str, Any], name: str) -> Any:

@@ -8,7 +8,7 @@ from formats.tiers import tied
 from training.engine.data.examples import Example, Said
 from training.engine.data.report import Drops
 
-IDENTICAL = "pair (not its row) of identical answers, between which nothing is preferred"
+IDENTICAL = "pair of identical answers, between which nothing is preferred"
 
 
 def without_alike_pairs(example: Example, drops: Drops) -> Said | None:
@@ -19,12 +19,13 @@ def without_alike_pairs(example: Example, drops: Drops) -> Said | None:
     said = example.said
     if said is None:
         return None
+    drops.counted["pairs"] += len(example.answers) * (len(example.answers) - 1) // 2
     same = alike_groups([Completion(one.text, one.cut_off) for one in example.answers])
     if len(set(same)) == len(same):
         return said
     for one, other in combinations(range(len(same)), 2):
         if same[one] == same[other]:
-            drops.add(example.where, IDENTICAL, f"numbers {one} and {other}")
+            drops.add(example.where, IDENTICAL, f"numbers {one} and {other}", unit="pairs")
     placed = tied(said.tiers, said.strengths, said.unacceptable, dict(enumerate(same)))
     return replace(
         said,

@@ -11,8 +11,14 @@ answer ended at a number of tokens, so the end of the turn does not follow it).
 from typing import Any
 
 from formats.completions import Completion, alike
-from training.engine.data import conversations
-from training.engine.data.conversations import Messages
+from formats.conversation import (
+    Messages,
+    asked,
+    is_open_transcript,
+    is_transcript,
+    messages,
+    transcript,
+)
 from training.engine.data.examples import (
     Answer,
     Example,
@@ -22,6 +28,7 @@ from training.engine.data.examples import (
     is_amount,
     weight,
 )
+from training.engine.data.formats import Format, columns, prompt_of, refuse_repeated
 from training.engine.data.report import Refused
 from training.engine.data.rows import Row
 
@@ -36,8 +43,8 @@ BAD_MARK = "chosen_unacceptable or rejected_unacceptable is neither true nor fal
 BAD_CUT_OFF = "chosen_cut_off or rejected_cut_off is neither true nor false"
 
 
-def read_pair(row: Row) -> Example:
-    """Raises Refused."""
+def read_pair(row: Row) -> tuple[Example]:
+    """Raises Refused, Unreadable."""
     values = row.values
     if "chosen" not in values and "rejected" not in values:
         raise Refused(NO_PAIR, "name the file in data.rankings" if "tiers" in values else "")
@@ -47,6 +54,7 @@ def read_pair(row: Row) -> Example:
             raise Refused(NO_ANSWER)
     if chosen[:-1] != rejected[:-1]:
         raise Refused(DIFFERENT)
+    refuse_repeated(values.get("prompt"), (values["chosen"], values["rejected"]))
     cut_off = _marks(values, "cut_off", BAD_CUT_OFF)
     answers = [
         Completion(turns[-1]["content"], ended)
@@ -61,10 +69,9 @@ def read_pair(row: Row) -> Example:
         weight(values),
         margin=_margin(values),
     )
-    asked = conversations.prompt(chosen[:-1])
-    return Example(
-        row.where, asked, tuple(Answer(*each) for each in answers), said, held_out(values)
-    )
+    told = prompt_of(chosen[:-1], values)
+    given = tuple(Answer(*each) for each in answers)
+    return (Example(row.where, told, given, said, held_out(values)),)
 
 
 def _whole(values: dict[str, Any], side: str) -> Messages:
@@ -72,21 +79,21 @@ def _whole(values: dict[str, Any], side: str) -> Messages:
     answer = column(values, side)
     if "prompt" not in values:
         if not isinstance(answer, str):
-            return conversations.messages(answer, role="assistant")
-        if not conversations.is_transcript(answer):
+            return messages(answer, role="assistant")
+        if not is_transcript(answer):
             raise Refused(NO_PROMPT)
-        return conversations.transcript(answer)
-    asked, turns = _asked(values["prompt"]), conversations.messages(answer, role="assistant")
+        return transcript(answer)
+    told, turns = asked(values["prompt"]), _answer(values["prompt"], answer)
     # Some files repeat the prompt in front of each answer.
-    return turns if turns[: len(asked)] == asked else asked + turns
+    return turns if turns[: len(told)] == told else told + turns
 
 
-def _asked(prompt: Any) -> Messages:
-    if not isinstance(prompt, str) or not conversations.is_transcript(prompt):
-        return conversations.messages(prompt, role="user")
-    turns = conversations.transcript(prompt)
-    opened = turns[-1] == {"role": "assistant", "content": ""}
-    return turns[:-1] if opened else turns
+def _answer(prompt: Any, answer: Any) -> Messages:
+    """The turns of an answer, which goes on from a transcript with a transcript, or a text."""
+    texts = isinstance(prompt, str) and isinstance(answer, str)
+    if texts and is_open_transcript(prompt) and is_open_transcript(answer):
+        return transcript(answer)
+    return messages(answer, role="assistant")
 
 
 def _margin(values: dict[str, Any]) -> float | None:
@@ -116,3 +123,31 @@ def _marks(values: dict[str, Any], name: str, problem: str) -> list[bool]:
     if not all(type(mark) is bool for mark in marks):
         raise Refused(problem)
     return marks
+
+
+PAIRS = Format(
+    read_pair,
+    columns(
+        "chosen",
+        "rejected",
+        "margin",
+        "strength",
+        "weight",
+        "chosen_unacceptable",
+        "rejected_unacceptable",
+        "chosen_cut_off",
+        "rejected_cut_off",
+    ),
+    about=frozenset(
+        {
+            "chosen_id",
+            "chosen_model",
+            "rejected_id",
+            "rejected_model",
+            "round",
+            "ranking_id",
+            "labeler",
+            "comparison_id",
+        }
+    ),
+)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from formats.conversation import Messages
 from training.engine.data.chat import Chat
-from training.engine.data.conversations import Messages
-from training.engine.data.demonstration_rows import read_demonstration
-from training.engine.data.pairs import read_pair
-from training.engine.data.rankings import read_ranking
+from training.engine.data.demonstration_rows import DEMONSTRATIONS
+from training.engine.data.pairs import PAIRS
+from training.engine.data.rankings import RANKINGS
 from training.engine.data.report import DropReport
 from training.engine.data.sources import Source, nothing_left
 from training.engine.data.split import Placed, divide, either, without_evaluated
@@ -18,7 +18,10 @@ from training.engine.spec import Data
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """messages: as asked. tokens: rendered, with the opening of the assistant's turn."""
+    """messages: as asked, without old turns over the limit.
+
+    tokens: rendered, with the opening of the assistant's turn.
+    """
 
     key: str
     messages: Messages
@@ -39,14 +42,14 @@ def load_prompts(data: Data, tokenizer: Any) -> Prompts:
     Raises DataError as `load_preferences` does.
     """
     kinds = (
-        ("rankings", read_ranking),
-        ("pairs", read_pair),
-        ("demonstrations", read_demonstration),
+        ("rankings", RANKINGS),
+        ("pairs", PAIRS),
+        ("demonstrations", DEMONSTRATIONS),
     )
     parts = [
-        (prefix + kind, read, getattr(data, prefix + kind))
+        (prefix + kind, format, getattr(data, prefix + kind))
         for prefix in ("", "evaluation_")
-        for kind, read in kinds
+        for kind, format in kinds
     ]
     source = Source(data, Chat(tokenizer), parts)
     found = list(_prompts(source, [kind for kind, _ in kinds]))

@@ -8,8 +8,9 @@ extras (`counted` false) are judgments like any other and are used, as in the ex
 from collections.abc import Iterator
 from typing import Any
 
-from training.engine.data import conversations
+from formats.conversation import asked, refuse_more_than_text
 from training.engine.data.examples import Answer, Example, Said, column, held_out, weight
+from training.engine.data.formats import Format, columns, prompt_of, refuse_repeated
 from training.engine.data.report import Refused
 from training.engine.data.rows import Row
 
@@ -21,16 +22,14 @@ BAD_MARKS = "unacceptable is not a yes or no for each completion"
 NO_RANKING = "row is no ranking; it has no column tiers"
 
 
-def read_ranking(row: Row) -> Example:
-    """Raises Refused."""
+def read_ranking(row: Row) -> tuple[Example]:
+    """Raises Refused, Unreadable."""
     values = row.values
     if "tiers" not in values:
         hint = "name the file in data.pairs" if "chosen" in values else ""
         raise Refused(NO_RANKING, hint)
-    turns = conversations.messages(column(values, "prompt"), role="user")
-    context = conversations.documents(values.get("documents_json", ""))
-    turns = conversations.prompt(turns)
-    asked = [dict(turn) for turn in conversations.with_documents(turns, context)]
+    told = prompt_of(asked(column(values, "prompt")), values)
+    refuse_repeated(values["prompt"], column(values, "completions"))
     answers = tuple(_answers(column(values, "completions")))
     if len(answers) < 2:
         raise Refused(FEW)
@@ -43,7 +42,7 @@ def read_ranking(row: Row) -> Example:
         author=_author(values),
         revision=_revision(values),
     )
-    return Example(row.where, asked, answers, said, held_out(values))
+    return (Example(row.where, told, answers, said, held_out(values)),)
 
 
 def _answers(completions: Any) -> Iterator[Answer]:
@@ -53,6 +52,8 @@ def _answers(completions: Any) -> Iterator[Answer]:
         text = completion.get("text") if isinstance(completion, dict) else completion
         if not isinstance(text, str):
             raise Refused(BAD_COMPLETIONS, f"one is a {type(completion).__name__} without a text")
+        if isinstance(completion, dict):
+            refuse_more_than_text(completion)
         reason = completion.get("finish_reason") if isinstance(completion, dict) else None
         yield Answer(text, reason == "length")
 
@@ -93,3 +94,39 @@ def _author(values: dict[str, Any]) -> tuple[Any, ...] | None:
 def _revision(values: dict[str, Any]) -> int:
     revision = values.get("revision", 0)
     return revision if type(revision) is int else 0
+
+
+RANKINGS = Format(
+    read_ranking,
+    columns(
+        "completions",
+        "completions.text",
+        "completions.finish_reason",
+        "tiers",
+        "strengths",
+        "unacceptable",
+        "weight",
+        "task_id",
+        "labeler",
+        "ranking_id",
+        "revision",
+    ),
+    about=frozenset(
+        {
+            *(f"completions.{name}" for name in ("id", "model", "adapter_hash", "temperature")),
+            *(f"completions.{name}" for name in ("top_p", "max_tokens", "tokens", "logprob_sum")),
+            "prompt_id",
+            "external_id",
+            "round",
+            "created_at",
+            "counted",
+            "unacceptable_reasons",
+            "shown",
+            "active_ms",
+            "rationale",
+            "ratings_json",
+            "tags_json",
+            "rankings",
+        }
+    ),
+)

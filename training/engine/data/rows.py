@@ -13,33 +13,9 @@ from training.engine.data.report import Drops
 
 # Above any real row; what is longer is skipped without being held.
 LINE_BYTES = 1 << 26
+# Of Parquet, which is read by many rows at a time; fewer where rows are large (pictures).
 PARQUET_ROWS = 1 << 10
-# Every column that any format has a use for.
-COLUMNS = {
-    "prompt",
-    "completions",
-    "tiers",
-    "strengths",
-    "unacceptable",
-    "documents_json",
-    "weight",
-    "split",
-    "task_id",
-    "labeler",
-    "ranking_id",
-    "revision",
-    "chosen",
-    "rejected",
-    "margin",
-    "strength",
-    "chosen_unacceptable",
-    "rejected_unacceptable",
-    "chosen_cut_off",
-    "rejected_cut_off",
-    "messages",
-    "completion",
-    "text",
-}
+PARQUET_BYTES = 1 << 26
 _MARK = b"\xef\xbb\xbf"
 
 NOT_JSON = "line is not JSON in UTF-8"
@@ -70,12 +46,12 @@ def _jsonl(path: Path, label: str, drops: Drops) -> Iterator[Row]:
     for number, line in _lines(path):
         where = f"{label}:{number}"
         if line is None:
-            drops.rows += 1
+            drops.counted["rows"] += 1
             drops.add(where, TOO_LONG)
             continue
         if not line.strip():
             continue
-        drops.rows += 1
+        drops.counted["rows"] += 1
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError as error:
@@ -110,17 +86,23 @@ def _parquet(path: Path, label: str, drops: Drops) -> Iterator[Row]:
     number = 0
     try:
         with pq.ParquetFile(path) as file:
-            columns = [name for name in file.schema_arrow.names if name in COLUMNS]
-            for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=columns or None):
+            for batch in file.iter_batches(batch_size=_rows_at_a_time(file.metadata)):
                 for values in _values(batch):
                     number += 1
-                    drops.rows += 1
+                    drops.counted["rows"] += 1
                     if values is None:
                         drops.add(f"{label}:{number}", NOT_TEXT)
                     else:
                         yield Row(f"{label}:{number}", values)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
+
+
+def _rows_at_a_time(metadata: Any) -> int:
+    groups = range(metadata.num_row_groups)
+    size = sum(metadata.row_group(number).total_byte_size for number in groups)
+    a_row = size // max(metadata.num_rows, 1)
+    return max(1, min(PARQUET_ROWS, PARQUET_BYTES // max(a_row, 1)))
 
 
 def _values(batch: Any) -> Iterator[dict[str, Any] | None]:

@@ -1,21 +1,23 @@
 """The data files of a spec, as one stream of examples, encoded."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import orjson
 
+from formats.conversation import Messages, prompt_hash
 from training.engine.data import files
 from training.engine.data.chat import Chat
-from training.engine.data.conversations import Messages, prompt_hash
 from training.engine.data.encoding import Encoder
 from training.engine.data.examples import Example, Said
+from training.engine.data.fitting import Fitted, Fitting
+from training.engine.data.formats import Format
 from training.engine.data.identical import without_alike_pairs
 from training.engine.data.report import DropReport, Drops, Refused
-from training.engine.data.rows import Row, read_rows
+from training.engine.data.rows import read_rows
 from training.engine.errors import DataError
 from training.engine.groups import Tokens
 from training.engine.spec import Data
@@ -23,24 +25,23 @@ from training.engine.spec import Data
 # Rows whose texts are held and encoded together.
 CHUNK = 1 << 10
 # Changes whenever the same files would give other groups.
-VERSION = 2
-
-Read = Callable[[Row], Example]
+VERSION = 3
 
 
 class Part(NamedTuple):
     """Files of one format with what they are for."""
 
     role: str
-    read: Read
+    format: Format
     paths: Sequence[Path]
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A row in tokens.
+    """An example in tokens.
 
-    prompt_hash: equal for prompts that must be on the same side of a split. identity: equal for
+    messages: what is asked, without the old turns that were over the limit. prompt_hash: of the
+    whole prompt, equal for prompts that must be on the same side of a split. identity: equal for
     rows with the same prompt and the same answers. completions: None for one that is too long.
     """
 
@@ -52,6 +53,7 @@ class Encoded:
     completions: tuple[Tokens | None, ...]
     said: Said | None
     held_out: bool | None
+    desirable: bool | None = None
 
 
 class Source:
@@ -61,9 +63,9 @@ class Source:
     trained with.
     """
 
-    def __init__(self, data: Data, chat: Chat, parts: Sequence[tuple[str, Read, Iterable[str]]]):
+    def __init__(self, data: Data, chat: Chat, parts: Sequence[tuple[str, Format, Iterable[str]]]):
         self.drops = Drops()
-        self.parts = [Part(role, read, files.located(names)) for role, read, names in parts]
+        self.parts = [Part(role, format, files.located(names)) for role, format, names in parts]
         paths = [path for part in self.parts for path in part.paths]
         if not paths:
             raise DataError("No data files are given.", advice="Name them in the spec's data.")
@@ -77,6 +79,7 @@ class Source:
             max_prompt_tokens=data.max_prompt_tokens,
             max_completion_tokens=data.max_completion_tokens,
         )
+        self._fitting = Fitting(self._encoder)
 
     def encoded(self, *roles: str) -> Iterator[Encoded]:
         """The usable rows of the files with these roles, in their order."""
@@ -87,7 +90,7 @@ class Source:
             yield from self._encode(chunk)
 
     def report(self) -> DropReport:
-        return self.drops.report(cut_prompts=self._encoder.cut_prompts)
+        return self.drops.report()
 
     def content_hash(self, settings: dict[str, object]) -> str:
         """sha256 of the files, and of all settings that change what is made of them."""
@@ -98,31 +101,42 @@ class Source:
     def _examples(self, part: Part) -> Iterator[Example]:
         for path in part.paths:
             for row in read_rows(path, self._labels[path], self.drops):
+                self.drops.unread(part.format.unread(row), part.format.about)
                 try:
-                    yield part.read(row)
+                    yield from part.format.read(row)
                 except Refused as refused:
                     self.drops.refuse(row.where, refused)
 
     def _encode(self, chunk: Sequence[Example]) -> Iterator[Encoded]:
-        prompts = self._encoder.prompts(example.prompt for example in chunk)
+        prompts = self._fitting.fitted([example.prompt for example in chunk])
         answers = [answer for example in chunk for answer in example.answers]
         tokens = iter(self._encoder.completions(answers))
+        self.drops.counted["prompts"] += len(chunk)
+        self.drops.counted["completions"] += len(answers)
         for example, prompt in zip(chunk, prompts, strict=True):
             completions = tuple(islice(tokens, len(example.answers)))
             said = without_alike_pairs(example, self.drops)
             if isinstance(prompt, Refused):
-                self.drops.refuse(example.where, prompt)
-                continue
-            yield Encoded(
-                example.where,
-                example.prompt,
-                prompt_hash(example.prompt),
-                _identity(example),
-                prompt,
-                completions,
-                said,
-                example.held_out,
-            )
+                self.drops.refuse(example.where, prompt, unit="prompts")
+            else:
+                yield self._encoded(replace(example, said=said), prompt, completions)
+
+    def _encoded(
+        self, example: Example, prompt: Fitted, completions: tuple[Tokens | None, ...]
+    ) -> Encoded:
+        if prompt.dropped:
+            self.drops.shortened(prompt.dropped)
+        return Encoded(
+            example.where,
+            prompt.messages,
+            bytes.fromhex(prompt_hash(example.prompt)),
+            _identity(example),
+            prompt.tokens,
+            completions,
+            example.said,
+            example.held_out,
+            example.desirable,
+        )
 
 
 def nothing_left(what: str, report: DropReport) -> DataError:

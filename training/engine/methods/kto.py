@@ -1,7 +1,8 @@
-"""Kahneman-Tversky Optimization by TRL, from rankings (Ethayarajh et al. 2024, eq. 7 and 8).
+"""Kahneman-Tversky Optimization by TRL (Ethayarajh et al. 2024, eq. 7 and 8).
 
-KTO learns from single completions that are desirable or not (`kto_labels`), each against a
-reference point of the whole step (`kto_trainer`).
+KTO learns from single completions that are desirable or not, by files that say so of each
+(`data.unpaired`, KTO's own format) or by rankings (`kto_labels`), each against a reference point of
+the whole step (`kto_trainer`).
 """
 
 import math
@@ -24,6 +25,7 @@ from training.engine.methods.kto_labels import (
     in_words,
     judged,
     labels_of,
+    said_alone,
     shuffled,
     silent,
 )
@@ -54,8 +56,13 @@ def run_kto(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     reporter.phase("reading the data")
     data = load_preferences(spec.data, policy.base.tokenizer, method=spec.method)
     labels = labels_of(settings, data.train)
-    examples = shuffled(judged(data.train, labels), spec.training.seed)
-    held_out = shuffled(judged(data.evaluation, labels), spec.training.seed)
+    examples = shuffled(
+        [*judged(data.train, labels), *said_alone(data.labeled)], spec.training.seed
+    )
+    held_out = shuffled(
+        [*judged(data.evaluation, labels), *said_alone(data.evaluation_labeled)],
+        spec.training.seed,
+    )
     if nothing := silent(data.train, labels):
         reporter.warn(
             f"{nothing:,} rankings say nothing by tiers and are left out: all tied, or only "
@@ -68,7 +75,7 @@ def run_kto(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     batch = batch_size(rows, longest, spec.training.tokens_per_pack, least=ROWS_OF_A_GROUP)
     counts = {"train": len(examples), "evaluation": len(held_out)}
     note(policy, data.report, data.content_hash, counts, batch * longest)
-    folder.update_manifest({"learns": in_words(labels, examples)})
+    folder.update_manifest({"learns": in_words(labels, examples, len(data.labeled))})
     material = read_material(spec, policy.base.tokenizer)
     run = policy.run(math.ceil(len(examples) / ROWS_OF_A_GROUP))
     trainer = build_trainer(
@@ -92,7 +99,8 @@ def run_kto(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     keep_policy(policy, trainer, data.content_hash)
     reporter.phase("evaluation")
     measured = policy.measured(trainer)
-    language = measure_policy(measured, material, data.evaluation)
+    answered = [*data.evaluation, *(one.group for one in data.evaluation_labeled)]
+    language = measure_policy(measured, material, answered)
     finish_policy(policy, _evaluation(measured, settings, data).merged(language))
 
 

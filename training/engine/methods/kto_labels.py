@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from training.engine.data import Labeled
 from training.engine.errors import DataError
 from training.engine.groups import Group, Ranking, Tokens
 from training.engine.spec import KTO
@@ -70,6 +71,11 @@ def _extremes(ranking: Ranking) -> Iterator[tuple[int, bool]]:
     yield from ((place, False) for place in ranking.tiers[-1] if place in losers)
 
 
+def said_alone(labeled: Sequence[Labeled]) -> list[Judged]:
+    """What files of single completions say of each."""
+    return [Judged(one.prompt, one.completion, one.desirable) for one in labeled]
+
+
 def shuffled(examples: Sequence[Judged], seed: int) -> list[Judged]:
     """In the order of training: TRL takes KTO's examples in sequence, epoch after epoch."""
     found = list(examples)
@@ -98,8 +104,9 @@ def balanced(settings: KTO, examples: Sequence[Judged]) -> tuple[float, float]:
     )
 
 
-def in_words(labels: Labels, examples: Sequence[Judged]) -> str:
-    """What KTO learns from, for run.json and for who watches."""
+def in_words(labels: Labels, examples: Sequence[Judged], alone: int = 0) -> str:
+    """What KTO learns from, for run.json and for who watches. alone: by labels of their own."""
     good = sum(one.desirable for one in examples)
     by = "unacceptable marks" if labels == "flags" else "best and worst tiers"
-    return f"by {by}: {good:,} desirable completions, {len(examples) - good:,} undesirable"
+    own = f"; {alone:,} of them by labels of their own" if alone else ""
+    return f"by {by}: {good:,} desirable completions, {len(examples) - good:,} undesirable{own}"

@@ -57,7 +57,7 @@ def read_material(spec: RunSpec, tokenizer: Any) -> Material:
         missing["demonstrations"] = "the spec names no demonstrations"
     else:
         held_out = load_demonstrations(spec.data, tokenizer).evaluation
-        demonstrations = [one.group for one in held_out]
+        demonstrations = [group for one in held_out for group in one.groups]
         if not held_out:
             missing["demonstrations"] = "no demonstrations are held out"
     return Material(text, demonstrations, missing)

@@ -1,7 +1,8 @@
-"""Supervised fine-tuning on demonstrations, by TRL: the loss is on the completion only.
+"""Supervised fine-tuning on demonstrations, by TRL: the loss is on the assistant's turns only.
 
-The tokens are the engine's own (`training.engine.data`), so templates and truncation are decided in
-one place; TRL gets them with the prompt's labels masked.
+All of them, each with the end of its turn. The tokens are the engine's own
+(`training.engine.data`), so templates and truncation are decided in one place; TRL gets them with
+all other labels masked.
 """
 
 from collections.abc import Sequence
@@ -41,12 +42,12 @@ class _Trainer(EngineTrainer, SFTTrainer):  # type: ignore[misc]
 def run_sft(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
     """Training, adapter, evaluation: loss, forgetting, length and KL on held-out demonstrations.
 
-    A step's loss is the mean over all its completion tokens.
+    A step's loss is the mean over all tokens of the assistant's turns in it.
     """
     policy = open_policy(spec, folder, reporter, stop)
     reporter.phase("reading the data")
     data = load_demonstrations(spec.data, policy.base.tokenizer)
-    longest = max(_length(one) for one in (*data.train, *data.evaluation))
+    longest = max(len(one.tokens) for one in (*data.train, *data.evaluation))
     refuse_longer(policy.base, longest)
     rows = rows_per_process(spec)
     batch = batch_size(rows, longest, spec.training.tokens_per_pack)
@@ -75,23 +76,18 @@ def run_sft(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
     train_policy(policy, trainer, run)
     keep_policy(policy, trainer, data.content_hash)
     reporter.phase("evaluation")
-    held_out = [one.group for one in data.evaluation]
+    held_out = [group for one in data.evaluation for group in one.groups]
     language = measure_policy(policy.measured(trainer), material, held_out)
     finish_policy(policy, Evaluation(missing=NO_RANKINGS).merged(language))
 
 
 def dataset(demonstrations: Sequence[Demonstration]) -> Any:
-    """Rows as TRL takes them: input_ids, and labels that leave the prompt out."""
-    return Dataset.from_list(
-        [
-            {
-                "input_ids": [*one.prompt, *one.completion],
-                "labels": [IGNORED] * len(one.prompt) + list(one.completion),
-            }
-            for one in demonstrations
-        ]
-    )
+    """Rows as TRL takes them: input_ids, and labels that leave out what is not learned."""
+    return Dataset.from_list([_row(one) for one in demonstrations])
 
 
-def _length(one: Demonstration) -> int:
-    return len(one.prompt) + len(one.completion)
+def _row(one: Demonstration) -> dict[str, list[int]]:
+    labels = [IGNORED] * len(one.tokens)
+    for begin, end in one.learned:
+        labels[begin:end] = one.tokens[begin:end]
+    return {"input_ids": list(one.tokens), "labels": labels}

@@ -33,7 +33,8 @@ def read_replayed(data: Data, tokenizer: Any) -> Replayed:
     Raises SpecError when there is neither.
     """
     if data.demonstrations:
-        return Replayed([one.group for one in load_demonstrations(data, tokenizer).train])
+        found = load_demonstrations(data, tokenizer).train
+        return Replayed([group for one in found for group in one.groups])
     groups: list[Group] = []
     if data.general_text:
         with suppress(ValueError):  # a text without two tokens

@@ -10,9 +10,11 @@ from training.engine.spec import PPO, Base, Data, Online, RunSpec
 FILES = (
     "rankings",
     "pairs",
+    "unpaired",
     "demonstrations",
     "evaluation_rankings",
     "evaluation_pairs",
+    "evaluation_unpaired",
     "evaluation_demonstrations",
 )
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.engine.data import conversations
-from training.engine.data.conversations import Messages
+from formats.conversation import Messages, Unreadable, answerable, messages
 from training.engine.data.examples import Answer
+from training.engine.data.formats import in_words
 from training.engine.data.report import Drops, Refused
 from training.engine.data.rows import Row, read_rows
 from training.engine.errors import DataError
@@ -59,7 +59,10 @@ def _given(values: dict[str, Any]) -> Given:
         raise Refused("the id is not a whole number")
     if not isinstance(text, str):
         raise Refused("the completion is not a text")
-    turns = conversations.prompt(conversations.messages(values.get("messages"), role="user"))
+    try:
+        turns = answerable(messages(values.get("messages"), role="user"))
+    except Unreadable as problem:
+        raise in_words(problem) from None
     # An answer without any token would have no last token to read the reward off.
     cut_off = bool(text) and values.get("finish_reason") == "length"
     return Given(number, turns, Answer(text, cut_off))

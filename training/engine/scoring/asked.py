@@ -6,6 +6,7 @@ from typing import Any
 
 from training.engine.data import Chat
 from training.engine.data.encoding import Encoder
+from training.engine.data.fitting import Fitting
 from training.engine.data.report import Refused
 from training.engine.errors import DataError
 from training.engine.groups import Group, Tokens
@@ -30,13 +31,15 @@ class Asked:
 def groups_of(given: Sequence[Given], tokenizer: Any, *, max_prompt_tokens: int) -> list[Asked]:
     """Equal answers to a prompt have equal rewards then, whatever else is in their pack.
 
-    max_prompt_tokens: as the reward model was trained. Raises DataError for a conversation that
-    the chat template refuses.
+    max_prompt_tokens: as the reward model was trained; a longer prompt loses whole old turns, and
+    one whose last turn alone is longer is read with that turn. Raises DataError for a conversation
+    that the chat template refuses.
     """
     encoder = Encoder(
         Chat(tokenizer), max_prompt_tokens=max_prompt_tokens, max_completion_tokens=WHOLE
     )
-    prompts = encoder.prompts([one.messages for one in given])
+    fitting = Fitting(encoder, whole_last=True)
+    prompts = fitting.fitted([one.messages for one in given])
     answers = encoder.completions([one.answer for one in given])
     found: dict[Tokens, Answers] = {}
     for one, prompt, answer in zip(given, prompts, answers, strict=True):
@@ -46,7 +49,7 @@ def groups_of(given: Sequence[Given], tokenizer: Any, *, max_prompt_tokens: int)
                 f"The answer {one.id} cannot be scored: {why}.",
                 advice="Leave it out of answers.jsonl.",
             )
-        found.setdefault(prompt, {}).setdefault(answer, []).append(one.id)
+        found.setdefault(prompt.tokens, {}).setdefault(answer, []).append(one.id)
     return [
         Asked(Group(str(part[0][1][0]), prompt, tuple(text for text, _ in part)), _ids(part))
         for prompt, texts in found.items()

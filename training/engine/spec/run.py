@@ -81,11 +81,19 @@ class RunSpec(Section):
 
     def _refuse_missing_data(self) -> None:
         data = self.data
+        if (data.unpaired or data.evaluation_unpaired) and self.method is not Method.KTO:
+            raise ValueError(
+                f'data.unpaired has no meaning for method "{self.method}"; kto learns from single '
+                "completions"
+            )
         if self.method is Method.SFT:
             found, wanted = data.demonstrations, "files in data.demonstrations"
         elif self.method in (Method.RLOO, Method.GRPO, Method.PPO):
             found = data.rankings + data.pairs + data.demonstrations
             wanted = "files with prompts in data.rankings, data.pairs or data.demonstrations"
+        elif self.method is Method.KTO:
+            found = data.rankings + data.pairs + data.unpaired
+            wanted = "files in data.rankings, data.pairs or data.unpaired"
         else:
             found, wanted = data.rankings + data.pairs, "files in data.rankings or data.pairs"
         if not found:

@@ -121,11 +121,18 @@ class Data(Section):
     demonstrations: tuple[Name, ...] = Field(
         default=(), description="Files of prompts with a good completion, for SFT."
     )
+    unpaired: tuple[Name, ...] = Field(
+        default=(),
+        description="Files of single completions with a label, true for a desirable one, for KTO.",
+    )
     evaluation_rankings: tuple[Name, ...] = Field(
         default=(), description="Rankings that are never trained on."
     )
     evaluation_pairs: tuple[Name, ...] = Field(
         default=(), description="Pairs that are never trained on."
+    )
+    evaluation_unpaired: tuple[Name, ...] = Field(
+        default=(), description="Labeled completions that are never trained on."
     )
     evaluation_demonstrations: tuple[Name, ...] = Field(
         default=(), description="Demonstrations that are never trained on."
@@ -138,7 +145,8 @@ class Data(Section):
         default=512,
         ge=1,
         le=1_048_576,
-        description="Of a longer prompt only the end is kept.",
+        description="Of a longer prompt whole old turns are left out, never the system message; "
+        "one whose last turn alone is longer is dropped and counted.",
         json_schema_extra=TOKENS,
     )
     max_completion_tokens: Integer = Field(
@@ -166,7 +174,12 @@ class Data(Section):
     @property
     def evaluation(self) -> tuple[str, ...]:
         """All evaluation files."""
-        return self.evaluation_rankings + self.evaluation_pairs + self.evaluation_demonstrations
+        return (
+            self.evaluation_rankings
+            + self.evaluation_pairs
+            + self.evaluation_unpaired
+            + self.evaluation_demonstrations
+        )
 
 
 class Measuring(Section):

@@ -1614,6 +1614,7 @@ export interface components {
             refused: number;
             problems: components["schemas"]["ImportProblem"][];
             more_problems: number;
+            unread_columns: components["schemas"]["UnreadColumn"][];
         };
         InferenceReport: {
             replicas: components["schemas"]["ReplicaReport"][];
@@ -3330,6 +3331,10 @@ export interface components {
         };
         UndoneShape: {
             claim: components["schemas"]["ClaimShape"];
+        };
+        UnreadColumn: {
+            column: string;
+            count: number;
         };
         VerdictShape: {
             name: string;

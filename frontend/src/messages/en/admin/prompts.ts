@@ -56,6 +56,8 @@ export default {
   "admin.import.line": "Line",
   "admin.import.reason": "Reason",
   "admin.import.moreProblems": { one: "{n} more line was refused.", other: "{n} more lines were refused." },
+  "admin.import.unread": "Columns that were left out:",
+  "admin.import.unreadRows": { one: "{name} ({n} line)", other: "{name} ({n} lines)" },
   "admin.import.download": "Download this list",
   "admin.import.next": "What next?",
   "admin.import.nextText": "Start a round: models answer these prompts, and people rank the answers.",
@@ -64,7 +66,7 @@ export default {
   "admin.import.formats": "Formats",
   "admin.import.try": "Try it",
   "admin.import.example": "Example of {format}",
-  "admin.import.about.jsonl": "One JSON object a line: prompt (a text) or messages, and if you like system, documents, tags, id, source.",
-  "admin.import.about.csv": "A header that names prompt, and any of system, id, tags (separated by semicolons), source. Quote texts with commas or line breaks.",
+  "admin.import.about.jsonl": "One JSON object a line: prompt (a text) or messages, and if you like system, documents, tags, id, source. Other keys are left out and named in the report.",
+  "admin.import.about.csv": "A header that names prompt, and any of system, id, tags (separated by semicolons), source. Quote texts with commas or line breaks. Other columns are left out and named in the report.",
   "admin.import.rules": "A conversation ends with the user's message. One prompt in ten is held out for evaluation, chosen by its text.",
 };
