@@ -12,6 +12,7 @@ from annotate.api import (
     rounds,
     session,
     system,
+    taking_back,
 )
 
 urlpatterns = [
@@ -30,6 +31,7 @@ urlpatterns = [
     path("claims/<int:claim_id>/ranking", labeling.RankingView.as_view()),
     path("claims/<int:claim_id>/skip", labeling.SkipView.as_view()),
     path("claims/<int:claim_id>/flag", labeling.FlagView.as_view()),
+    path("claims/<int:claim_id>/undo", taking_back.TakeBackView.as_view()),
     path("rankings/mine", browsing.MyRankingsView.as_view()),
     path("rankings/<int:ranking_id>", browsing.RankingDetailView.as_view()),
     path("rankings/<int:ranking_id>/undo", labeling.UndoView.as_view()),

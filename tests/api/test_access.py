@@ -116,6 +116,7 @@ LINES: dict[tuple[str, str], Line] = {
     ("post", f"{PROJECT}/claims"): Line(label(200), {"have": []}),
     ("post", f"{CLAIM}/renew"): Line(lenas_own(200)),
     ("post", f"{CLAIM}/release"): Line(lenas_own(204)),
+    ("post", f"{CLAIM}/undo"): Line(lenas_own(200)),
     ("put", f"{CLAIM}/draft"): Line(lenas_own(200), {"body": {"tiers": []}}),
     ("post", f"{CLAIM}/ranking"): Line(lenas_own(201), submit),
     ("post", f"{CLAIM}/skip"): Line(lenas_own(200), {"reason": "unsure"}),

@@ -106,6 +106,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/claims/{claim_id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * @description Take up a task again that I skipped or flagged.
+         *
+         *     A flag is withdrawn also when others have the task by now; a skip is refused then.
+         */
+        post: operations["postTakeBack"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/health": {
         parameters: {
             query?: never;
@@ -3272,6 +3293,10 @@ export interface components {
             active_ms?: number;
             demonstration?: components["schemas"]["DemonstrationRequest"] | null;
         };
+        TakenBackShape: {
+            /** @description Null: others have the task by now. */
+            claim: components["schemas"]["ClaimShape"] | null;
+        };
         TokenRow: {
             /** @description The token's first characters. */
             id: string;
@@ -3550,6 +3575,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    postTakeBack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                claim_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakenBackShape"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
             };
         };
     };
