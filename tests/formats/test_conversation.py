@@ -53,7 +53,12 @@ def test_what_is_no_conversation_is_named(value: Any, expected: tuple[Flaw, str,
 
 
 def test_keys_that_say_nothing_are_harmless() -> None:
-    empty = {"tool_calls": None, "reasoning_content": "", "thinking": " ", "images": []}
+    empty: dict[str, Any] = {
+        "tool_calls": None,
+        "reasoning_content": "",
+        "thinking": " ",
+        "images": [],
+    }
     assert messages([{**A, **empty, "weight": 1, "name": "Ada"}], role="user") == [A]
 
 
