@@ -7,6 +7,9 @@ completions that are alike are tied by themselves, and no pair of them is a pref
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+# Why servers say that an answer ended, when it was for want of tokens.
+CUT_OFF = "length"
+
 
 class Completion(NamedTuple):
     """What a model wrote, and whether it stopped for want of tokens rather than by itself."""

@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from formats.completions import Completion
-
-CUT_OFF = "length"
+from formats.completions import CUT_OFF, Completion
 
 
 class ExportedCompletion(NamedTuple):

@@ -9,9 +9,8 @@ from django.apps.registry import Apps
 from django.db import migrations
 
 from annotate.ranking import Judgment, comparisons, same_of, without_alike_pairs
-from formats.completions import Completion
+from formats.completions import CUT_OFF, Completion
 
-CUT_OFF = "length"
 # What Python's rstrip takes away.
 BLANKS = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
 _TASKS = """

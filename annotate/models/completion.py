@@ -9,8 +9,6 @@ from annotate.models.task import Task
 from formats import completions
 from inference.models import ServedModel
 
-CUT_OFF = "length"  # the reason to finish when max_tokens was reached
-
 
 class Completion(models.Model):
     """Never edited: a trigger in the database refuses updates."""
@@ -46,4 +44,4 @@ class Completion(models.Model):
     @property
     def written(self) -> completions.Completion:
         """What was written, to compare it with others."""
-        return completions.Completion(self.text, self.finish_reason == CUT_OFF)
+        return completions.Completion(self.text, self.finish_reason == completions.CUT_OFF)

@@ -92,6 +92,15 @@ def test_people_stand_beside_the_accuracy() -> None:
     assert not any("ceiling" in text for text in told.values())
 
 
+def test_it_tells_what_the_run_left_out() -> None:
+    long = {"reason": "completion is too long", "count": 59, "unit": "completions", "of": 132}
+    text = card(replace(FACTS, data_report={"rows": 33, "dropped": [long]}))
+    assert "- 59 of 132 completions (44.7%): completion is too long" in text
+    assert "holds nothing of 44.7% of the answers" in text
+    assert "left nothing of it out" in card(replace(FACTS, data_report={"rows": 3, "dropped": []}))
+    assert "was not recorded" in card(FACTS)
+
+
 def test_a_reward_model_says_what_it_is_for() -> None:
     text = card(replace(FACTS, method="reward", evaluations=[]))
     assert "it scores answers" in text

@@ -13,7 +13,7 @@ from training.evaluation.report import Answer, Judge, make_report
 ANSWERS = [(Answer(10, False, float(one)), Answer(10, False, 0.0)) for one in (1, 1, -1)] + [
     (Answer(30, False, 1.0), Answer(10, False, 0.0))
 ]
-REPORT = make_report(MEASURED, ANSWERS, Judge(2, None))
+REPORT = make_report(MEASURED, ANSWERS, Judge(2, None), data_left_out=0.447)
 
 
 def only(report: dict[str, Any] = REPORT, /, **bounds: float) -> Verdict:
@@ -34,6 +34,7 @@ def test_a_gate_without_thresholds_says_nothing() -> None:
         ("max_kl", 0.1, 0.09, 0.1),
         ("max_forgetting", 0.02, 0.01, 0.02),
         ("max_length_ratio", 1.5, 1.4, 1.5),
+        ("max_left_out", 0.447, 0.4, 0.447),
     ],
 )
 def test_a_threshold_is_passed_when_it_is_reached(
@@ -48,6 +49,13 @@ def test_a_threshold_is_passed_when_it_is_reached(
 
 
 def test_the_sentences() -> None:
+    assert only(max_left_out=0.1).text == (
+        "Left out of the data: 44.7%; at most 10.0% is wanted. It is too high."
+    )
+    assert only(make_report(None, [], None), max_left_out=0.1).text == (
+        "Left out of the data: not measured, and at most 10.0% is wanted. "
+        "Why: the run did not tell what it left out of its data."
+    )
     assert only(min_win_rate=0.8).text == (
         "Win rate: 75.0% (95%: 30.1% to 95.4%); at least 80.0% is wanted. It is too low."
     )

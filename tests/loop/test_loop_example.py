@@ -20,6 +20,8 @@ def test_it_is_ready_to_be_stepped_by_hand_and_loaded_once() -> None:
     policy = LoopPolicy.objects.get()
     assert (policy.project, policy.owner.username, policy.active) == (project, "ada", False)
     assert policy.settings["promotion"] == "ask"
+    # How long prompts and answers may be is what its rounds wrote them with.
+    assert all("data" not in policy.settings[part]["values"] for part in ("run", "judge"))
 
     changed = {**policy.settings, "promotion": "automatic"}
     loop.set_policy(project_id=project.pk, actor_id=policy.owner_id, settings=changed, active=False)

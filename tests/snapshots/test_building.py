@@ -17,7 +17,9 @@ from tests import cast
 from tests.snapshots.conftest import Make, Rank, Settings, folder_of, read, rows
 from training.models import Snapshot, SnapshotState
 from training.queries import snapshots as reads
-from training.services import building
+from training.queries.lengths import expected
+from training.runs.left_out import in_words
+from training.services import building, runs
 from training.services.snapshots import cancel_snapshot, create_snapshot, retry_snapshot
 from training.snapshots.spec import Aggregation, SnapshotSpec, Weight
 
@@ -43,6 +45,27 @@ def test_every_ranking_is_a_row_as_it_was_said(
     assert answer["prompt"] == task.prompt.messages
     assert answer["completion"] == [{"role": "assistant", "content": "Better."}]
     assert [part.ranking_id for part in snapshot.parts.all()] == [said.pk]
+
+
+def test_it_tells_how_long_its_rounds_asked_and_let_answer(
+    round_one: Round, tone: Project, ada: User, lena: User, rank: Rank, make: Make
+) -> None:
+    """256 tokens, as rounds write by default; a run on the snapshot reads all of them."""
+    rank(lena)
+
+    snapshot = make()
+
+    counts = snapshot.manifest["counts"]  # type: ignore[index]
+    assert counts["longest"] == {"prompt": 5, "answer": 256}
+    spec = runs.draft(
+        project_id=tone.pk, snapshot_id=snapshot.pk, method="dpo", preset="135m-cpu"
+    ).spec
+    assert spec["data"]["max_completion_tokens"] > 256
+    assert expected(snapshot, spec) == []
+    asked = {**spec, "data": {**spec["data"], "max_completion_tokens": 7, "max_prompt_tokens": 5}}
+    assert [in_words(one) for one in expected(snapshot, asked)] == [
+        "4 of 4 completions (100.0%): completion is longer than 7 tokens"
+    ]
 
 
 def test_identical_answers_are_ties_and_counted(

@@ -52,6 +52,7 @@ class LoopGate(Shape):
     max_kl = serializers.FloatField(allow_null=True)
     max_forgetting = serializers.FloatField(allow_null=True)
     max_length_ratio = serializers.FloatField(allow_null=True)
+    max_left_out = serializers.FloatField(allow_null=True)
 
 
 class LoopHumans(Shape):

@@ -18,6 +18,7 @@ from annotate.errors import Invalid, NotFound
 from annotate.queries.access import MANAGE, READ_DATA
 from training.models import RunState, Snapshot, TrainingRun
 from training.queries import runs as reads
+from training.queries.lengths import expected
 from training.runs.assembly import PARENT_USES
 from training.runs.options import FIELD_KINDS
 from training.services import runs
@@ -65,8 +66,26 @@ class Memory(Shape):
     fits = serializers.BooleanField(allow_null=True)
 
 
+class LeftOutPart(Shape):
+    reason = serializers.CharField()
+    count = serializers.IntegerField()
+    unit = serializers.CharField(help_text="What is counted: rows, prompts, completions…")
+    of = serializers.IntegerField(allow_null=True, help_text="Null where nobody counted those.")
+    share = serializers.FloatField(allow_null=True)
+
+
+class LeftOut(Shape):
+    share = serializers.FloatField(
+        allow_null=True, help_text="Of the data's answers that the run holds nothing of."
+    )
+    parts = LeftOutPart(many=True)
+
+
 class RunEstimate(Shape):
     spec = serializers.DictField()
+    left_out = LeftOutPart(
+        many=True, help_text="What such a run would leave out, by the tokens that servers counted."
+    )
     estimate = Memory()
     available_mb = serializers.FloatField(allow_null=True, help_text="Free on this machine now.")
     fits = serializers.BooleanField(allow_null=True)
@@ -142,6 +161,10 @@ class RunDetail(RunRow):
     estimate = Memory(allow_null=True)
     spec = serializers.DictField()
     measured = serializers.DictField(allow_null=True)
+    data_report = serializers.DictField(
+        allow_null=True, help_text="What was left out of the data, as the engine says it."
+    )
+    left_out = LeftOut()
     made = serializers.DictField(allow_null=True)
     latest = serializers.DictField(allow_null=True, help_text="The last line of metrics.")
 
@@ -191,10 +214,11 @@ class RunEstimateView(ProjectView):
         """The whole spec of such a run, and the memory it would take; takes some seconds."""
         access = self.access(request, slug, MANAGE)
         asked = _asked(access.project.pk, request)
-        spec = runs.draft(project_id=access.project.pk, **asked).spec
-        found = runs.estimate(spec)
+        draft = runs.draft(project_id=access.project.pk, **asked)
+        found = runs.estimate(draft.spec)
         room = {"available_mb": found["available_mb"], "fits": found["fits"]}
-        return Response({"spec": spec, "estimate": found, **room})
+        left_out = expected(draft.snapshot, draft.spec)
+        return Response({"spec": draft.spec, "left_out": left_out, "estimate": found, **room})
 
 
 class RunOptionsView(ProjectView):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from training.runs.left_out import in_words, parts_of, share_of
 from training.snapshots.counts import COUNTED
 from training.snapshots.sides import HELD_OUT, TRAIN
 
@@ -32,7 +33,8 @@ class Evaluated:
 class Facts:
     """All that the card tells.
 
-    made: the run's run.json. measured: its evaluation.json. parent: the adapter it was made from,
+    made: the run's run.json. measured: its evaluation.json. data_report: its file of that name.
+    parent: the adapter it was made from,
     in words. judge: the reward adapter it learned from, in words; "" for none.
     """
 
@@ -46,6 +48,7 @@ class Facts:
     data: Data
     made: Mapping[str, Any]
     measured: Mapping[str, Any]
+    data_report: Mapping[str, Any] | None = None
     parent: str = ""
     judge: str = ""
     evaluations: Sequence[Evaluated] = ()
@@ -61,6 +64,7 @@ def card(facts: Facts) -> str:
         _lineage(facts),
         "## Data",
         _data(facts.data),
+        _left_out(facts.data_report),
         "## What was measured of the run",
         _measured(facts.measured),
         "## Evaluations",
@@ -121,6 +125,17 @@ def _data(data: Data) -> str:
             _table(["", TRAIN, HELD_OUT], rows),
         ]
     )
+
+
+def _left_out(report: Mapping[str, Any] | None) -> str:
+    if report is None:
+        return "What the run left out of it was not recorded."
+    share, parts = share_of(report), parts_of(report)
+    if not parts:
+        return "The run left nothing of it out."
+    lines = "\n".join(f"- {_plain(in_words(one))}" for one in parts)
+    whole = "" if share is None else f"\n\nIt holds nothing of {share:.1%} of the answers."
+    return f"Left out by the run:\n\n{lines}{whole}"
 
 
 _PARTS = (

@@ -35,6 +35,9 @@ class Gate(BaseModel):
     max_length_ratio: Amount | None = Field(
         default=None, description="Mean tokens of an answer over those of the incumbent's."
     )
+    max_left_out: Share | None = Field(
+        default=None, description="Share of the data's answers that the run left out."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ _MEASURES = {
     "max_kl": _Measure("kl", "value", "KL from the reference", _nats, False),
     "max_forgetting": _Measure("forgetting", "value", "Forgetting", _nats, False),
     "max_length_ratio": _Measure("length", "ratio", "Length of answers", _times, False),
+    "max_left_out": _Measure("data", "left_out", "Left out of the data", _percent, False),
 }
 
 

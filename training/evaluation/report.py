@@ -10,6 +10,7 @@ from training.evaluation.win_rate import win_rate
 Measured = Mapping[str, Any]
 COIN = 0.5
 NOT_MEASURED = "the run has no measurements"
+NO_DATA_REPORT = "the run did not tell what it left out of its data"
 NO_ANSWERS = "no prompt was answered by both sides"
 NO_JUDGE = "no reward model judged the answers; train one (method reward) and evaluate again"
 
@@ -61,12 +62,14 @@ def make_report(
     judge: Judge | None,
     *,
     left_out: int = 0,
+    data_left_out: float | None = None,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """As JSON. `missing` says of each part that is null why.
 
     measured: the run's evaluation.json. answers: of each prompt the candidate's and the
-    incumbent's. left_out: prompts that a model could not answer. notes: what a reader should know.
+    incumbent's. left_out: prompts that a model could not answer. data_left_out: share of the data's
+    completions that the run did not learn from. notes: what a reader should know.
     """
     judged = [pair for sides in answers if (pair := rewards(*sides)) is not None]
     found = win_rate(judged)
@@ -77,6 +80,7 @@ def make_report(
         "rewards": _means(judged) if judged else None,
         "cut_off": _means([(float(a.cut_off), float(b.cut_off)) for a, b in answers]),
         **_lifted(measured or {}),
+        "data": None if data_left_out is None else {"left_out": data_left_out},
     }
     return {
         "measured": measured,
@@ -147,7 +151,9 @@ def _missing(
     for name, part in parts.items():
         if part is not None:
             continue
-        if name in _MEASURED_AS:
+        if name == "data":
+            reasons[name] = NO_DATA_REPORT
+        elif name in _MEASURED_AS:
             said = (measured or {}).get("missing", {})
             reasons[name] = said.get(_MEASURED_AS[name], NOT_MEASURED)
         elif name == "judge" or (name in ("win_rate", "rewards") and judge is None):

@@ -77,6 +77,9 @@ class TrainingRun(models.Model):
     made: models.JSONField[dict[str, Any] | None] = models.JSONField(
         null=True, help_text="The engine's run.json: versions, seeds, data, device, memory."
     )
+    data_report: models.JSONField[dict[str, Any] | None] = models.JSONField(
+        null=True, help_text="The engine's data_report.json: what was left out of the data."
+    )
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)

@@ -117,6 +117,7 @@ def card_text(adapter: TrainedAdapter) -> str:
             ),
             made=run.made or {},
             measured=run.measured or {},
+            data_report=run.data_report,
             parent=f"adapter {run.parent.number}" if run.parent else "",
             judge=f"adapter {run.judge.number}" if run.judge else "",
             evaluations=[

@@ -8,8 +8,8 @@ from django.db.models.functions import JSONObject
 from django.utils import timezone
 
 from annotate.errors import NotFound
-from annotate.exchange.groups import CUT_OFF
 from annotate.models import Prompt, Split
+from formats.completions import CUT_OFF
 from training.evaluation.gate import Gate, Verdict, check
 from training.evaluation.report import Answer, rewards
 from training.models import (

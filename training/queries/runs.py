@@ -12,6 +12,7 @@ from training.models import RunMetric, RunState, Snapshot, TrainedAdapter, Train
 from training.runs import options
 from training.runs.assembly import data_for, learns_from_judge, method_named, nothing_for
 from training.runs.base_model import name_of, place_of, weights_b
+from training.runs.left_out import parts_of, share_of
 
 MOST_POINTS = 5000
 Shown = dict[str, Any]
@@ -21,7 +22,7 @@ def of_project(project_id: int) -> QuerySet[TrainingRun]:
     """A project's runs, without their long parts."""
     runs = TrainingRun.objects.filter(project_id=project_id)
     related = runs.select_related("created_by", "snapshot", "parent", "judge", "adapter")
-    return related.defer("log", "made", "measured", "snapshot__manifest")
+    return related.defer("log", "made", "measured", "data_report", "snapshot__manifest")
 
 
 def one(project_id: int, number: int) -> TrainingRun:
@@ -69,6 +70,8 @@ def detail(run: TrainingRun) -> Shown:
         "estimate": run.estimate,
         "spec": run.spec,
         "measured": run.measured,
+        "data_report": run.data_report,
+        "left_out": {"share": share_of(run.data_report), "parts": parts_of(run.data_report)},
         "made": run.made,
         "latest": latest(run),
     }
@@ -109,10 +112,11 @@ def offered(project_id: int, snapshot: Snapshot | None) -> Shown:
     """What a new run may be asked for. snapshot: says for which methods there are data."""
     model = settings.TRAINING_MODEL
     judges = TrainedAdapter.objects.filter(project_id=project_id, run__method="reward").exists()
+    counts = (snapshot.manifest or {}).get("counts") if snapshot else None
     return {
         "base": name_of(model),
         "methods": [_method(one, snapshot, judges) for one in options.methods()],
-        "presets": options.presets(weights_b(model, place_of(model, settings.MODELS))),
+        "presets": options.presets(weights_b(model, place_of(model, settings.MODELS)), counts),
         "fields": list(options.fields()),
     }
 

@@ -14,6 +14,7 @@ from training.snapshots.rows import ChosenCompletion, ChosenRanking, ChosenTask
 from training.snapshots.spec import SnapshotSpec
 
 PROMPTS_AT_A_TIME = 500
+_MADE = ("id", "text", "model_name", "adapter_hash", "finish_reason")
 
 
 class ChosenKey(NamedTuple):
@@ -80,12 +81,16 @@ def contents(project_id: int, spec: SnapshotSpec, task_ids: Sequence[int]) -> It
     task_ids: few enough to be held.
     """
     completions: dict[int, list[ChosenCompletion]] = defaultdict(list)
-    for task_id, key, text, model, adapter_hash, finish_reason in (
+    asked: dict[int, int] = defaultdict(int)
+    allowed: dict[int, int] = defaultdict(int)
+    for task_id, prompt_tokens, max_tokens, *made in (
         Completion.objects.filter(task_id__in=task_ids)
         .order_by("task_id", "number")
-        .values_list("task_id", "id", "text", "model_name", "adapter_hash", "finish_reason")
+        .values_list("task_id", "prompt_tokens", "sampling__max_tokens", *_MADE)
     ):
-        completions[task_id].append(ChosenCompletion(key, text, model, adapter_hash, finish_reason))
+        completions[task_id].append(ChosenCompletion(*made))
+        asked[task_id] = max(asked[task_id], prompt_tokens)
+        allowed[task_id] = max(allowed[task_id], max_tokens or 0)
     same = {
         task_id: same_of([each.id for each in some], [each.written for each in some])
         for task_id, some in completions.items()
@@ -103,6 +108,8 @@ def contents(project_id: int, spec: SnapshotSpec, task_ids: Sequence[int]) -> It
                 task.prompt.documents,
                 completions[task_id],
                 said[task_id],
+                asked[task_id],
+                allowed[task_id],
             )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -58,7 +58,8 @@ class Choice:
     """What a run is to do. values: a part of the engine's spec, by section.
 
     data: the engine's `data` for the method, as the snapshot's manifest says it; None: it has none.
-    base: name of the model. parent, judge: content hashes of adapters, "" for none.
+    limits: of `data`, as the snapshot's rounds wrote; they come before the preset's. base: name of
+    the model. parent, judge: content hashes of adapters, "" for none.
     """
 
     method: str
@@ -69,6 +70,7 @@ class Choice:
     parent: str = ""
     parent_use: str = "continue"
     judge: str = ""
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 def assemble(choice: Choice) -> Values:
@@ -185,7 +187,10 @@ def _paths(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _with_decided(choice: Choice, method: Method, chosen: Values) -> Values:
     values = {**chosen, "method": str(method)}
-    decided: dict[str, Values] = {"data": _data(choice, method), "base": {"model": choice.base}}
+    decided: dict[str, Values] = {
+        "data": {**_data(choice, method), **choice.limits},
+        "base": {"model": choice.base},
+    }
     if choice.judge and method.section:
         decided[method.section] = {"rewards": [f"{ADAPTERS}/{choice.judge}"]}
     for section, inner in decided.items():

@@ -37,6 +37,7 @@ class RunFiles:
         self.metrics = root / "metrics.jsonl"
         self.rollouts = root / "rollouts.jsonl"
         self.heartbeat = root / "heartbeat.json"
+        self.data_report = root / "data_report.json"
         self.evaluation = root / "evaluation.json"
         self.result = root / "result.json"
         self.adapter = root / "adapter"

@@ -6,6 +6,7 @@ from typing import Any
 from training.engine.presets import PRESETS, Values
 from training.engine.spec import Method, RunSpec
 from training.runs.assembly import DECIDED
+from training.runs.limits import limits_of
 
 TITLES = {
     Method.SFT: ("Supervised fine-tuning", "Imitates demonstrations, the answers people wrote."),
@@ -88,10 +89,11 @@ def _titled(method: Method) -> tuple[str, str]:
     return TITLES.get(method, (method.value.upper(), ""))
 
 
-def presets(weights_b: float | None) -> list[Described]:
+def presets(weights_b: float | None, counts: Described | None = None) -> list[Described]:
     """Smallest first; the recommended one is the smallest that is meant for the base.
 
     weights_b: the base's size in billions of weights; None: nobody knows, and none is recommended.
+    counts: of the snapshot's manifest: the limits of tokens are those of its rounds.
     """
     sizes = sorted(preset.weights_b for preset in PRESETS.values())
     fitting = None if weights_b is None else next((s for s in sizes if s >= weights_b), sizes[-1])
@@ -102,7 +104,13 @@ def presets(weights_b: float | None) -> list[Described]:
             "why": preset.why,
             "weights_b": preset.weights_b,
             "recommended": preset.weights_b == fitting,
-            "values": {str(method): _by_path(preset.fragment(method)) for method in Method},
+            "values": {
+                str(method): {
+                    **_by_path(preset.fragment(method)),
+                    **_by_path({"data": limits_of(counts or {}, method, name)}),
+                }
+                for method in Method
+            },
         }
         for name, preset in sorted(PRESETS.items(), key=lambda item: item[1].weights_b)
     ]

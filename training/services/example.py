@@ -9,18 +9,16 @@ from training.models import LoopPolicy
 from training.services.policy import set_policy
 
 # A turn takes minutes: few steps, short answers, all held-out prompts. A few dozen rankings teach
-# something within a few passes, at rates that a large dataset would not bear.
-_DATA = {"max_prompt_tokens": 256, "max_completion_tokens": 128}
+# something within a few passes, at rates that a large dataset would not bear. How long prompts and
+# answers may be is left to the rounds that wrote them.
 _RUN = {
-    "data": _DATA,
     "optimizer": {"lr": 2e-4},
-    "training": {"epochs": 3},
+    "training": {"epochs": 2},
     "evaluation": {"answers": 4, "max_new_tokens": 32},
 }
 _JUDGE = {
-    "data": _DATA,
     "optimizer": {"lr": 3e-4},
-    "training": {"epochs": 4},
+    "training": {"epochs": 2},
     "evaluation": {"answers": 0},
 }
 SETTINGS: LoopSettings = read(

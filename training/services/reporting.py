@@ -11,6 +11,7 @@ from training.evaluation.hacking import Won
 from training.evaluation.report import Answer, Judge, make_report
 from training.models import Evaluation, EvaluationState, Side
 from training.queries.evaluations import REFUSED
+from training.runs.left_out import share_of
 from training.services.hacking import suspicion
 
 
@@ -24,6 +25,7 @@ def finish_evaluation(evaluation: Evaluation) -> None:
         pairs,
         judge,
         left_out=left_out,
+        data_left_out=share_of(evaluation.candidate.run.data_report),
     )
     report["notes"] = list(_notes(evaluation, judge, report))
     evaluation.report, evaluation.state = report, EvaluationState.READY

@@ -26,6 +26,7 @@ def keep(run: TrainingRun, folder: RunFiles, result: dict[str, Any]) -> TrainedA
     values = {
         **made_of(run, folder),
         "measured": read_json(folder.evaluation),
+        "data_report": read_json(folder.data_report),
         "warnings": [str(text) for text in result.get("warnings", [])],
     }
     return _finish(run, stored, values)

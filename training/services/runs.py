@@ -23,6 +23,7 @@ from training.models.run import UNFINISHED_RUNS
 from training.runs import memory
 from training.runs.assembly import Choice, assemble, data_for, method_named
 from training.runs.base_model import name_of, place_of
+from training.runs.limits import limits_of
 from training.services.leases import TRAIN
 
 ESTIMATE_LOCK = "training.estimate"
@@ -79,6 +80,7 @@ def draft(
             parent=parent.content_hash if parent else "",
             parent_use=parent_use,
             judge=judge.content_hash if judge else "",
+            limits=limits_of(snapshot.manifest["counts"], wanted, preset),
         )
     )
     return Draft(spec, snapshot, parent, judge)

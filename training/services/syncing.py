@@ -50,10 +50,12 @@ class Sync:
     def _part(self) -> bool:
         """Whether there is more to read."""
         # Before they are read: what is written in between is read the next time.
-        marks = {place: _mark(place) for place in (self._folder.log, self._folder.manifest)}
+        folder = self._folder
+        places = (folder.log, folder.manifest, folder.data_report)
+        marks = {place: _mark(place) for place in places}
         change, answers = self._lines.look(), self._rollouts.look()
         new = {place for place, mark in marks.items() if mark != self._read.get(place)}
-        values = {**self._progress(), **self._log(new), **self._manifest(new)}
+        values = {**self._progress(), **self._log(new), **self._manifest(new), **self._data(new)}
         if change and self._goes_further(change):
             values["losses"] = 0
         with transaction.atomic():
@@ -83,6 +85,11 @@ class Sync:
 
     def _manifest(self, new: Set[Path]) -> dict[str, Any]:
         return made_of(self._run, self._folder) if self._folder.manifest in new else {}
+
+    def _data(self, new: Set[Path]) -> dict[str, Any]:
+        place = self._folder.data_report
+        report = read_json(place) if place in new else None
+        return {} if report is None else {"data_report": report}
 
     def _goes_further(self, change: Change) -> bool:
         """Whether a step was made that no start before has made."""

@@ -34,6 +34,8 @@ class Counts:
     labelers: set[int] = field(default_factory=set)
     rounds: set[int] = field(default_factory=set)
     rankings: list[int] = field(default_factory=list)
+    longest_prompt: int = 0
+    longest_answer: int = 0
     _prompts: set[int] = field(default_factory=set)
     _several: int = 0
     _alike: int = 0
@@ -60,13 +62,17 @@ class Counts:
         self.rounds.add(task.round)
         self.labelers.update(one.labeler for one in task.rankings)
         self.rankings += [one.id for one in task.rankings]
+        self.longest_prompt = max(self.longest_prompt, task.prompt_tokens)
+        self.longest_answer = max(self.longest_answer, task.answer_tokens)
         alike, compared = agreement([one.judgment for one in task.rankings])
         self._several += len(task.rankings) > 1
         self._alike += alike
         self._compared += compared
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON, the same for the same tasks."""
+        """As JSON, the same for the same tasks. longest: tokens that a prompt had, and that an
+        answer was allowed to have.
+        """
         return {
             **{side: {name: count[name] for name in COUNTED} for side, count in self.sides.items()},
             "labelers": len(self.labelers),
@@ -75,6 +81,7 @@ class Counts:
                 {"model": model, "adapter_hash": adapter, "completions": count}
                 for (model, adapter), count in sorted(self.models.items())
             ],
+            "longest": {"prompt": self.longest_prompt, "answer": self.longest_answer},
             "agreement": {
                 "tasks": self._several,
                 "comparisons": self._compared,

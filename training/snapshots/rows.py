@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from annotate.exchange.groups import CUT_OFF
 from annotate.ranking import Judgment
-from formats.completions import Completion
+from formats.completions import CUT_OFF, Completion
 from formats.documents import with_documents
 from training.snapshots.aggregation import aggregate
 from training.snapshots.spec import Aggregation, SnapshotSpec, Weight
@@ -77,7 +76,11 @@ class ChosenRanking:
 
 @dataclass(frozen=True, slots=True)
 class ChosenTask:
-    """messages, documents: of the prompt as it is stored."""
+    """messages, documents: of the prompt as it is stored.
+
+    prompt_tokens: of the prompt as the models were asked, in their template. answer_tokens: the
+    largest number that sampling allowed.
+    """
 
     id: int
     prompt: int
@@ -86,6 +89,8 @@ class ChosenTask:
     documents: Sequence[Mapping[str, str]]
     completions: Sequence[ChosenCompletion]
     rankings: Sequence[ChosenRanking]
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
 
 
 class Said(NamedTuple):

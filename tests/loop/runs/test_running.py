@@ -19,10 +19,12 @@ from django.utils import timezone
 
 from annotate.models import AuditEvent, User
 from tests.loop.runs.conftest import Create, Settings
+from tests.loop.runs.fake_engine import TOO_LONG
 from tests.loop.runs.material import fake
 from tests.patience import PATIENCE_S
 from training import adapter_store
 from training.models import RunMetric, RunState, Snapshot, TrainedAdapter, TrainingRun
+from training.queries import runs as reads
 from training.services import leases, results, running, runs, tidying
 from training.services.running import run_training
 
@@ -82,6 +84,10 @@ class TestTheEnd:
         assert ended.measured == {"accuracy": {"value": 0.75}}
         assert ended.made == {"seeds": {"training": 0}}, "not the spec, which has paths in it"
         assert ended.warnings == ["The data are few."]
+        assert reads.detail(ended)["left_out"] == {
+            "share": 0.125,
+            "parts": [{**TOO_LONG, "share": 0.125}],
+        }
         assert "fake engine, trains" in ended.log
         assert ended.worker
         adapter = TrainedAdapter.objects.get()

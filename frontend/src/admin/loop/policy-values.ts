@@ -10,7 +10,7 @@ export const newSettings = (): LoopSettings => ({
   run: { method: "dpo", preset: "135m-cpu", values: {}, start_from: "base" },
   judge: { train: true, preset: "135m-cpu", values: {} },
   evaluation: { prompts: 64, temperature: 0.7, top_p: 0.95, max_tokens: 128 },
-  gate: { min_win_rate: 0.5, min_win_rate_low: null, min_accuracy: null, max_kl: null, max_forgetting: null, max_length_ratio: 2 },
+  gate: { min_win_rate: 0.5, min_win_rate_low: null, min_accuracy: null, max_kl: null, max_forgetting: null, max_length_ratio: 2, max_left_out: null },
   promotion: "ask",
   humans: null,
   stale: "keep",
@@ -37,6 +37,7 @@ export const GATE: readonly { key: GateKey; share: boolean; max?: number; step: 
   { key: "max_kl", share: false, step: 0.001 },
   { key: "max_forgetting", share: false, step: 0.001 },
   { key: "max_length_ratio", share: false, step: 0.05 },
+  { key: "max_left_out", share: true, max: 1, step: 0.01 },
 ];
 
 /** The policy in words: when a turn begins, what it does, what is asked of its candidate. */
@@ -61,7 +62,8 @@ function judged({ judge, evaluation }: LoopSettings): string {
 
 function decided({ gate, humans, promotion }: LoopSettings): string {
   const asked = GATE.flatMap(({ key, share }) => {
-    const bound = gate[key];
+    // Steps that began before a threshold existed do not have it.
+    const bound = (gate as Partial<typeof gate>)[key] ?? null;
     return bound === null ? [] : [t(`admin.words.gate.${key}`, { bound: share ? percent(bound, 1) : number(bound, 3) })];
   });
   const people = humans ? [t("admin.words.humans", { n: humans.rankings, share: percent(humans.min_win_rate, 1) })] : [];

@@ -30,6 +30,7 @@ export interface Made {
   [more: string]: unknown;
 }
 
+export type LeftOutPart = Schemas["LeftOutPart"];
 export type Memory = Schemas["Memory"];
 export type RunEstimate = Schemas["RunEstimate"];
 export type SpecField = Omit<Schemas["RunField"], "default"> & { default: SpecValue };

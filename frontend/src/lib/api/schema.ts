@@ -1717,6 +1717,24 @@ export interface components {
             ties: number;
             losses: number;
         };
+        LeftOut: {
+            /**
+             * Format: double
+             * @description Of the data's answers that the run holds nothing of.
+             */
+            share: number | null;
+            parts: components["schemas"]["LeftOutPart"][];
+        };
+        LeftOutPart: {
+            reason: string;
+            count: number;
+            /** @description What is counted: rows, prompts, completions… */
+            unit: string;
+            /** @description Null where nobody counted those. */
+            of: number | null;
+            /** Format: double */
+            share: number | null;
+        };
         LengthShape: {
             /** Format: double */
             candidate: number;
@@ -1821,6 +1839,8 @@ export interface components {
             max_forgetting: number | null;
             /** Format: double */
             max_length_ratio: number | null;
+            /** Format: double */
+            max_left_out: number | null;
         };
         LoopGateRequest: {
             /** Format: double */
@@ -1835,6 +1855,8 @@ export interface components {
             max_forgetting: number | null;
             /** Format: double */
             max_length_ratio: number | null;
+            /** Format: double */
+            max_left_out: number | null;
         };
         LoopHumans: {
             rankings: number;
@@ -2813,6 +2835,11 @@ export interface components {
             measured: {
                 [key: string]: unknown;
             } | null;
+            /** @description What was left out of the data, as the engine says it. */
+            data_report: {
+                [key: string]: unknown;
+            } | null;
+            left_out: components["schemas"]["LeftOut"];
             made: {
                 [key: string]: unknown;
             } | null;
@@ -2825,6 +2852,8 @@ export interface components {
             spec: {
                 [key: string]: unknown;
             };
+            /** @description What such a run would leave out, by the tokens that servers counted. */
+            left_out: components["schemas"]["LeftOutPart"][];
             estimate: components["schemas"]["Memory"];
             /**
              * Format: double

@@ -110,6 +110,7 @@ export default {
   "admin.words.gate.max_kl": "its KL is at most {bound} nats a token",
   "admin.words.gate.max_forgetting": "it forgets at most {bound} nats a token",
   "admin.words.gate.max_length_ratio": "its answers are at most {bound} times as long",
+  "admin.words.gate.max_left_out": "its run left out at most {bound} of the data's answers",
   "admin.words.humans": {
     one: "people prefer it in at least {share} of up to {n} blind comparison",
     other: "people prefer it in at least {share} of up to {n} blind comparisons",
@@ -192,6 +193,8 @@ export default {
   "admin.policy.gateHint.max_forgetting": "How much less likely ordinary text becomes, nats a token.",
   "admin.policy.gateOf.max_length_ratio": "Length at most",
   "admin.policy.gateHint.max_length_ratio": "Tokens of an answer over those of the current model's. 2 is twice as long.",
+  "admin.policy.gateOf.max_left_out": "Left out of the data at most",
+  "admin.policy.gateHint.max_left_out": "Share of the data's answers that the run left out, 0 to 1: too long, or not to be read.",
   "admin.policy.promotion": "Promotion",
   "admin.policy.promotionText": "What happens to a candidate that passed.",
   "admin.policy.humans": "Ask people first",
