@@ -43,9 +43,9 @@ def load_preferences(
     Raises DataError when a file cannot be read, the chat template cannot be trained with, or
     nothing is left to train on.
     """
-    single = method is Method.KTO
-    choice = Choice(data.ties, data.unacceptable, margins and method is Method.REWARD, single)
-    measured = Choice(data.ties, data.unacceptable, margins=True, single=single)
+    for_kto = method is Method.KTO
+    choice = Choice(data.ties, data.unacceptable, margins and method is Method.REWARD, for_kto)
+    measured = Choice(data.ties, data.unacceptable, margins=True, single=for_kto)
     source = Source(
         data,
         Chat(tokenizer),
