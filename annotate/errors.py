@@ -52,6 +52,12 @@ class Conflict(Refusal):
     status = 409
 
 
+class OtherSession(Conflict):
+    """Somebody else is signed in by now than the person whose request this is."""
+
+    code = "other_session"
+
+
 class ClaimLost(Conflict):
     code = "claim_lost"
 

@@ -259,7 +259,7 @@ LOGIN_URL = "/sign-in"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "annotate.api.authentication.SessionAuthentication",
-        "knox.auth.TokenAuthentication",
+        "annotate.api.authentication.TokenAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["annotate.api.rendering.JSONRenderer"],

@@ -4,6 +4,17 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
+
+from annotate.api.authentication import WHOSE
+
+_WHOSE = OpenApiParameter(
+    WHOSE,
+    int,
+    OpenApiParameter.HEADER,
+    description="Id of the user whose work this is; somebody else's session refuses it with "
+    "409 `other_session`. Not given: the session's user.",
+)
 
 
 class NamedOperations(AutoSchema):
@@ -13,6 +24,10 @@ class NamedOperations(AutoSchema):
         name = type(self.view).__name__.removesuffix("View")
         return f"{self.method.lower()}{name}"
 
+    def get_override_parameters(self) -> list[Any]:
+        """What writes may say whose work it is."""
+        return [] if self.method == "GET" else [_WHOSE]
+
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "annotate.api.authentication.SessionAuthentication"
@@ -20,3 +35,12 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "annotate.api.authentication.TokenAuthentication"
+    name = "knoxApiToken"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        prefix = 'Token-based authentication with required prefix "Token"'
+        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": prefix}

@@ -182,8 +182,8 @@ export class Claims {
       await renewClaim(held.claim.id);
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown;
-      // Offline or overloaded: the next turn tries again, and a late ranking is kept anyway.
-      if (thrown.status === 409 || thrown.status === 404) this.lose(held);
+      // Offline, overloaded, in another's session: the next turn tries again, and a late ranking is kept anyway.
+      if (thrown.code === "claim_lost" || thrown.status === 404) this.lose(held);
     }
   }
 

@@ -40,7 +40,7 @@ export class DraftKeeper {
     if (!draft || this.stopped) return;
     this.unsent = null;
     try {
-      await saveDraft(this.claim, draft, keepalive);
+      await saveDraft(this.claim, draft, this.user, keepalive);
       if (!this.unsent) this.state = "saved";
     } catch (thrown) {
       this.afterFailure(thrown, draft);
@@ -71,7 +71,7 @@ export class DraftKeeper {
 
   private afterFailure(thrown: unknown, draft: DraftBody): void {
     if (!(thrown instanceof ApiError)) throw thrown;
-    if (thrown.status === 409 || thrown.status === 404) this.onLost();
+    if (thrown.status === 404) this.onLost();
     else if (!this.stopped) {
       this.unsent ??= draft;
       this.timer = setTimeout(() => void this.flush(), RETRY_MS);

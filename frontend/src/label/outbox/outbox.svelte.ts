@@ -97,7 +97,7 @@ async function work(): Promise<void> {
     const outcome = await drain(user, surroundings(await opened));
     problem = outcome.done ? "" : messageOf(outcome.why);
     if (!outcome.done && outcome.why.unreachable) void server.check(); // to say so, and to notice its return
-    if (!outcome.done && !outcome.why.signedOut) timer = setTimeout(() => outbox.sendNow(), outcome.waitMs);
+    if (!outcome.done && !outcome.why.signedOut && !outcome.why.otherSession) timer = setTimeout(() => outbox.sendNow(), outcome.waitMs);
   } catch (thrown) {
     // Only the browser's own storage can fail here; the server's refusals are kept with the item.
     toasts.failed(thrown);
@@ -123,17 +123,17 @@ function surroundings(store: Store): Surroundings {
   };
 }
 
-async function send({ claim, errand }: Item): Promise<RankingReceipt | null> {
+async function send({ user, claim, errand }: Item): Promise<RankingReceipt | null> {
   switch (errand.kind) {
     case "ranking":
-      return await submitRanking(claim, errand.body);
+      return await submitRanking(claim, errand.body, user);
     case "revision":
-      return await reviseRanking(errand.ranking, errand.body);
+      return await reviseRanking(errand.ranking, errand.body, user);
     case "skip":
-      await skipClaim(claim, errand.key, errand.reason, errand.note);
+      await skipClaim(claim, errand.key, errand.reason, errand.note, user);
       return null;
     case "flag":
-      await flagClaim(claim, errand.key, errand.flag, errand.note);
+      await flagClaim(claim, errand.key, errand.flag, errand.note, user);
       return null;
   }
 }

@@ -67,6 +67,14 @@ describe("the outbox", () => {
     await drain(LENA, around());
     expect(tried).toEqual([11, 12]);
   });
+  it("waits while somebody else is signed in, and is not refused for good", async () => {
+    await store.add(item(11));
+    answers[11] = Array.from({ length: 9 }, () => status(409, "other_session", { signed_in: "Luis" }));
+    for (let i = 0; i < 9; i++) expect((await drain(LENA, around())).done).toBe(false);
+    expect(refused).toEqual([]);
+    await drain(LENA, around());
+    expect(sent).toEqual([11]);
+  });
   it("waits for a sign-in, a restart and a rate limit", async () => {
     await store.add(item(11));
     answers[11] = [status(401), status(503), status(429)];

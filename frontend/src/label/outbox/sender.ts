@@ -58,7 +58,7 @@ async function attempt(item: Item, around: Surroundings): Promise<ApiError | nul
 }
 
 function mayHelpToWait(error: ApiError, attempts: number): boolean {
-  if (error.unreachable || error.signedOut || error.status === 429) return true;
+  if (error.unreachable || error.signedOut || error.otherSession || error.status === 429) return true;
   if (error.status === 500) return attempts < SERVER_FAILURES_BEFORE_ASKING;
   return error.status > 500 || error.retry;
 }

@@ -11,6 +11,8 @@ export interface RequestOptions {
   timeoutMs?: number;
   /** The body as it is, for what is not JSON: a card, a log. */
   text?: boolean;
+  /** Whose work it is, where that is not the one who is signed in at this moment as far as the tab knows. */
+  as?: number | null;
   /** Lets the request outlive the page (for giving claims back on leaving). */
   keepalive?: boolean;
 }
@@ -18,7 +20,14 @@ export interface RequestOptions {
 const DEFAULT_TIMEOUT_MS = 20_000;
 
 let csrfToken = "";
+let user: number | null = null;
 let onSignedOut: () => void = () => undefined;
+let onOtherSession: (name: string) => void = () => undefined;
+
+/** Everything that this tab writes from now on is this person's, and the server refuses it in another's session. */
+export function rememberUser(id: number | null): void {
+  user = id;
+}
 
 export function rememberCsrfToken(token: string): void {
   csrfToken = token;
@@ -26,6 +35,11 @@ export function rememberCsrfToken(token: string): void {
 
 export function whenSignedOut(listener: () => void): void {
   onSignedOut = listener;
+}
+
+/** Another tab has signed somebody else in. */
+export function whenOtherSession(listener: (name: string) => void): void {
+  onOtherSession = listener;
 }
 
 export const get = <T>(path: string, query?: Query, options: RequestOptions = {}) =>
@@ -52,12 +66,12 @@ export function address(path: string, query: Query = {}): string {
 export async function request<T>(
   method: string,
   path: string,
-  { query, body, signal, timeoutMs = DEFAULT_TIMEOUT_MS, keepalive, text: plain = false }: RequestOptions = {},
+  { query, body, signal, timeoutMs = DEFAULT_TIMEOUT_MS, keepalive, as = user, text: plain = false }: RequestOptions = {},
 ): Promise<T> {
   const limit = AbortSignal.timeout(timeoutMs);
   const init: RequestInit = {
     method,
-    headers: headers(method, body),
+    headers: headers(method, body, as),
     credentials: "same-origin",
     signal: signal ? AbortSignal.any([signal, limit]) : limit,
     ...(keepalive ? { keepalive } : {}),
@@ -75,9 +89,12 @@ export async function request<T>(
   return plain ? (text as T) : parsed<T>(response, text);
 }
 
-function headers(method: string, body: unknown): Record<string, string> {
+function headers(method: string, body: unknown, as: number | null): Record<string, string> {
   const result: Record<string, string> = { Accept: "application/json" };
-  if (method !== "GET") result["X-CSRFToken"] = csrfCookie() ?? csrfToken;
+  if (method !== "GET") {
+    result["X-CSRFToken"] = csrfCookie() ?? csrfToken;
+    if (as !== null) result["X-Prefloop-User"] = String(as);
+  }
   if (body !== undefined && !(body instanceof FormData)) result["Content-Type"] = "application/json";
   return result;
 }
@@ -97,6 +114,7 @@ function refusal(response: Response, text: string): ApiError {
   if (response.status === 401) onSignedOut();
   const retryAfter = Number(response.headers.get("Retry-After")) || null;
   const envelope = errorEnvelope(text);
+  if (envelope.code === "other_session") onOtherSession(String(envelope.signed_in));
   const serverSide = response.status >= 500 || response.status === 429;
   return new ApiError(
     typeof envelope.code === "string" ? envelope.code : `http_${response.status}`,

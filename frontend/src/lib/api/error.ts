@@ -24,6 +24,11 @@ export class ApiError extends Error {
   get signedOut(): boolean {
     return this.status === 401;
   }
+
+  /** Somebody else is signed in by now: it waits until the person whose work it is signs in again. */
+  get otherSession(): boolean {
+    return this.code === "other_session";
+  }
 }
 
 /** What to say to the user about anything that was thrown. */

@@ -3447,7 +3447,10 @@ export interface operations {
     putDraft: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 claim_id: number;
             };
@@ -3472,7 +3475,10 @@ export interface operations {
     postFlag: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 claim_id: number;
             };
@@ -3496,7 +3502,10 @@ export interface operations {
     postRanking: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 claim_id: number;
             };
@@ -3537,7 +3546,10 @@ export interface operations {
     postRelease: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 claim_id: number;
             };
@@ -3557,7 +3569,10 @@ export interface operations {
     postRenew: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 claim_id: number;
             };
@@ -3586,7 +3601,10 @@ export interface operations {
     postSkip: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 claim_id: number;
             };
@@ -3696,7 +3714,10 @@ export interface operations {
     postProjects: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3740,7 +3761,10 @@ export interface operations {
     patchProjectDetail: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -3877,7 +3901,10 @@ export interface operations {
     postClaims: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -3953,7 +3980,10 @@ export interface operations {
     postEvaluations: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4000,7 +4030,10 @@ export interface operations {
     postEvaluationAction: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 number: number;
                 slug: string;
@@ -4142,7 +4175,10 @@ export interface operations {
     postRebuilds: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4212,7 +4248,10 @@ export interface operations {
     putLoop: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4237,7 +4276,10 @@ export interface operations {
     postLoopAction: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 action: "approve" | "cancel" | "pause" | "reject" | "resume" | "retry" | "step";
                 slug: string;
@@ -4326,7 +4368,10 @@ export interface operations {
     postMembers: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4351,7 +4396,10 @@ export interface operations {
     deleteMember: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 member_id: number;
                 slug: string;
@@ -4372,7 +4420,10 @@ export interface operations {
     patchMember: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 member_id: number;
                 slug: string;
@@ -4443,7 +4494,10 @@ export interface operations {
     postPromotions: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4468,7 +4522,10 @@ export interface operations {
     postRollBack: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4542,7 +4599,10 @@ export interface operations {
     postImport: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4594,7 +4654,10 @@ export interface operations {
     postRetractions: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4643,7 +4706,10 @@ export interface operations {
     postRounds: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4690,7 +4756,10 @@ export interface operations {
     postRoundAction: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 action: "cancel" | "close" | "pause" | "resume" | "retry" | "start";
                 number: number;
@@ -4713,7 +4782,10 @@ export interface operations {
     postEstimate: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4763,7 +4835,10 @@ export interface operations {
     postRuns: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -4810,7 +4885,10 @@ export interface operations {
     postRunAction: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 number: number;
                 slug: string;
@@ -4955,7 +5033,10 @@ export interface operations {
     postRunEstimate: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -5049,7 +5130,10 @@ export interface operations {
     postSnapshots: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 slug: string;
             };
@@ -5096,7 +5180,10 @@ export interface operations {
     postSnapshotAction: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 number: number;
                 slug: string;
@@ -5252,7 +5339,10 @@ export interface operations {
     postRevisions: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 ranking_id: number;
             };
@@ -5293,7 +5383,10 @@ export interface operations {
     postUndo: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 ranking_id: number;
             };
@@ -5364,7 +5457,10 @@ export interface operations {
     postSession: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5387,7 +5483,10 @@ export interface operations {
     deleteSession: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5424,7 +5523,10 @@ export interface operations {
     postTokens: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5443,7 +5545,10 @@ export interface operations {
     deleteToken: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 key: string;
             };

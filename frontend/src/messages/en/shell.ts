@@ -33,6 +33,8 @@ export default {
   "signIn.password": "Password",
   "signIn.submit": "Sign in",
   "signIn.hint": "The server printed the example users and their passwords when it started.",
+  "signIn.other": "{other} is signed in here now. What {name} entered waits: it goes out when {name} signs in again.",
+  "signIn.asOther": "Go on as {other}",
   "signIn.again": "Your session has ended. Sign in again; nothing you entered is lost.",
 
   "api.aborted": "The request was canceled.",
