@@ -50,7 +50,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
         return "Session"
 
 
-class TokenAuthentication(KnoxTokenAuthentication):
+class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]  # it has no types
     """A script's token."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:

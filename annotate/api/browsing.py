@@ -6,8 +6,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotate.api.labeling import Demonstration, UnacceptableMark, alike_letters
+from annotate.api.held_task import alike_letters
+from annotate.api.labeling import Demonstration, UnacceptableMark
 from annotate.api.paging import page
+from annotate.api.projects import Judging
 from annotate.api.shapes import Shape, ShownPrompt, page_of
 from annotate.api.views import ProjectView, user_of
 from annotate.errors import Invalid
@@ -60,6 +62,7 @@ class RankingDetail(RankingRow):
     claim = serializers.IntegerField()
     prompt = ShownPrompt()
     responses = SeenResponse(many=True)
+    judging = Judging(help_text="As it was set when the task was claimed.")
     unacceptable = UnacceptableMark(many=True)
     strengths = serializers.ListField(child=serializers.IntegerField(allow_null=True))
     ratings = serializers.DictField(child=serializers.DictField(child=serializers.FloatField()))

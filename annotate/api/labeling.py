@@ -2,20 +2,20 @@
 
 from typing import Any
 
-import orjson
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotate.api.shapes import ErrorBody, ProjectName, Reason, Shape, ShownPrompt
+from annotate.api.held_task import ClaimShape, alike_letters, claim_shape
+from annotate.api.shapes import ErrorBody, ProjectName, Reason, Shape
 from annotate.api.views import body_of, user_of
 from annotate.errors import Invalid
-from annotate.letters import LETTERS, alike_in_letters
 from annotate.models import FlagKind, Role
 from annotate.queries import queues
 from annotate.services import claims, queue, rankings
+from annotate.services.drafts import Origin
 from annotate.services.rankings import Receipt, Said
 
 
@@ -31,6 +31,13 @@ class Demonstration(Shape):
 class UnacceptableMark(Shape):
     label = serializers.CharField(max_length=1)  # type: ignore[assignment]  # its own name
     reason = serializers.CharField(allow_blank=True, default="", max_length=2000)
+
+
+class DraftOf(Shape):
+    """The draft that was on the page: it goes with the submit, a newer one stays."""
+
+    base = serializers.IntegerField(min_value=0)
+    writer = serializers.CharField(max_length=36)
 
 
 class Submit(Shape):
@@ -56,32 +63,7 @@ class Submit(Shape):
     rationale = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
     active_ms = serializers.IntegerField(required=False, min_value=0)
     demonstration = Demonstration(required=False, allow_null=True)
-
-
-class Response_(Shape):
-    label = serializers.CharField()  # type: ignore[assignment]  # its own name
-    text = serializers.CharField()
-    cut_off = serializers.BooleanField(help_text="It reached the longest length allowed.")
-
-
-def alike_letters() -> serializers.ListField:
-    """A field with the letters of responses that are the same answer."""
-    return serializers.ListField(
-        child=serializers.ListField(child=serializers.CharField()),
-        help_text="Letters of responses that are the same answer: they are tied by themselves.",
-    )
-
-
-class ClaimShape(Shape):
-    id = serializers.IntegerField()
-    project = serializers.SlugField()
-    round = serializers.IntegerField()
-    expires_at = serializers.DateTimeField()
-    lease_seconds = serializers.IntegerField()
-    prompt = ShownPrompt()
-    responses = Response_(many=True)
-    alike = alike_letters()
-    draft = serializers.DictField(allow_null=True)
+    draft = DraftOf(required=False)
 
 
 class NextClaim(Shape):
@@ -102,14 +84,6 @@ class ReceiptShape(Shape):
     revision = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     alike = alike_letters()
-
-
-class DraftBody(Shape):
-    body = serializers.DictField()
-
-
-class Saved(Shape):
-    saved_at = serializers.DateTimeField()
 
 
 class Renewed(Shape):
@@ -139,27 +113,6 @@ class Queue(Shape):
 
 class Queues(Shape):
     results = Queue(many=True)
-
-
-def claim_shape(held: queue.HeldTask) -> dict[str, Any]:
-    """A claim as its labeler sees it: blind, in the order recorded for them."""
-    return {
-        "id": held.claim_id,
-        "project": held.project,
-        "round": held.round_number,
-        "expires_at": held.expires_at,
-        "lease_seconds": held.lease_seconds,
-        "prompt": {
-            "messages": orjson.Fragment(held.messages),
-            "documents": orjson.Fragment(held.documents),
-        },
-        "responses": [
-            {"label": label, "text": text, "cut_off": cut_off}
-            for label, text, cut_off in zip(LETTERS, held.texts, held.cut_off, strict=False)
-        ],
-        "alike": alike_in_letters(held.written),
-        "draft": None if held.draft is None else orjson.Fragment(held.draft),
-    }
 
 
 def said_of(body: dict[str, Any]) -> Said:
@@ -225,20 +178,6 @@ class ReleaseView(APIView):
         return Response(status=204)
 
 
-class DraftView(APIView):
-    @extend_schema(request=DraftBody, responses=Saved)
-    def put(self, request: Request, claim_id: int) -> Response:
-        """Keep what has been entered so far."""
-        body = body_of(DraftBody, request)["body"]
-        saved_at = claims.save_draft(
-            claim_id=claim_id,
-            labeler_id=user_of(request).pk,
-            body=body,
-            size=len(orjson.dumps(body)),
-        )
-        return Response({"saved_at": saved_at})
-
-
 class RankingView(APIView):
     @extend_schema(request=Submit, responses={200: ReceiptShape, 201: ReceiptShape, 409: ErrorBody})
     def post(self, request: Request, claim_id: int) -> Response:
@@ -249,6 +188,7 @@ class RankingView(APIView):
             labeler_id=user_of(request).pk,
             key=body["key"],
             said=said_of(body),
+            origin=Origin(**body.get("draft", {})),
         )
         return Response(receipt_shape(receipt), status=200 if receipt.replayed else 201)
 

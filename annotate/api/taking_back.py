@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotate.api.labeling import ClaimShape, claim_shape
+from annotate.api.held_task import ClaimShape, claim_shape
 from annotate.api.shapes import ErrorBody, Shape
 from annotate.api.views import user_of
 from annotate.services import queue, taking_back

@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from annotate.api import (
     browsing,
+    drafts,
     exports,
     labeling,
     projects,
@@ -27,7 +28,9 @@ urlpatterns = [
     path("projects/<slug:slug>/claims", labeling.ClaimsView.as_view()),
     path("claims/<int:claim_id>/renew", labeling.RenewView.as_view()),
     path("claims/<int:claim_id>/release", labeling.ReleaseView.as_view()),
-    path("claims/<int:claim_id>/draft", labeling.DraftView.as_view()),
+    path("claims/<int:claim_id>", drafts.ClaimView.as_view()),
+    path("claims/<int:claim_id>/draft", drafts.DraftView.as_view()),
+    path("claims/<int:claim_id>/kept/<int:kept_id>", drafts.KeptView.as_view()),
     path("claims/<int:claim_id>/ranking", labeling.RankingView.as_view()),
     path("claims/<int:claim_id>/skip", labeling.SkipView.as_view()),
     path("claims/<int:claim_id>/flag", labeling.FlagView.as_view()),

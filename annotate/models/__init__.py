@@ -1,10 +1,12 @@
 """The nouns of preference collection, one a file."""
 
 from annotate.models.audit_event import AuditEvent
-from annotate.models.claim import SPENT_STATES, Claim, ClaimState, Draft, FlagKind
+from annotate.models.claim import SPENT_STATES, Claim, ClaimState, FlagKind
 from annotate.models.comparison import Comparison
 from annotate.models.completion import Completion
 from annotate.models.demonstration import Demonstration
+from annotate.models.draft import Draft, KeptDraft
+from annotate.models.judging import JudgingSettings
 from annotate.models.project import (
     MAX_K,
     MAX_OVERLAP,
@@ -34,6 +36,8 @@ __all__ = [
     "Demonstration",
     "Draft",
     "FlagKind",
+    "JudgingSettings",
+    "KeptDraft",
     "Membership",
     "Project",
     "Prompt",

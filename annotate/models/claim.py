@@ -1,4 +1,4 @@
-"""A labeler's hold on a place of a task, and the draft of what they are about to say."""
+"""A labeler's hold on a place of a task."""
 
 from typing import ClassVar
 
@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
+from annotate.models.judging import JudgingSettings
 from annotate.models.project import Project
 from annotate.models.task import Task
 from annotate.models.user import User
@@ -43,6 +44,13 @@ class Claim(models.Model):
     order = ArrayField(
         models.BigIntegerField(), help_text="Completion ids as they were shown: A, B, C…"
     )
+    settings = models.ForeignKey(
+        JudgingSettings,
+        on_delete=models.RESTRICT,
+        related_name="+",
+        db_index=False,
+        help_text="Those that its labeler was shown: what they say is judged by them.",
+    )
     expires_at = models.DateTimeField()
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -75,20 +83,3 @@ class Claim(models.Model):
 
     def __str__(self) -> str:
         return f"claim {self.pk} of {self.labeler}"
-
-
-class Draft(models.Model):
-    """What a labeler has entered so far; it outlives the claim that it began under."""
-
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="+", db_index=False)
-    labeler = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    body = models.JSONField()
-    saved_at = models.DateTimeField()
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["task", "labeler"], name="one_draft_per_labeler"),
-        ]
-
-    def __str__(self) -> str:
-        return f"draft of {self.labeler}"

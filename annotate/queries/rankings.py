@@ -53,7 +53,8 @@ def seen_by(user: User, ranking_id: int) -> tuple[Ranking, bool]:
 
     Raises NotFound unless it is the reader's own or in a project that they review.
     """
-    ranking = _rows().select_related("demonstration", "supersedes").filter(pk=ranking_id).first()
+    rows = _rows().select_related("demonstration", "supersedes", "claim__settings")
+    ranking = rows.filter(pk=ranking_id).first()
     if ranking is None:
         raise NotFound
     role = (
@@ -82,6 +83,7 @@ def detail(ranking: Ranking, *, with_provenance: bool) -> dict[str, Any]:
             for place, completion_id in enumerate(ranking.order)
         ],
         "alike": alike_in_letters([completions[key].written for key in ranking.order]),
+        "judging": ranking.claim.settings.content,
         "supersedes": ranking.supersedes_id,
         "superseded_by": superseding,
         "withdrawn_at": ranking.withdrawn_at,

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotate.errors import AlreadyRanked, ClaimLost, Conflict, Invalid, NotFound
-from annotate.models import SPENT_STATES, Claim, ClaimState, Draft, FlagKind, Slot
+from annotate.errors import AlreadyRanked, ClaimLost, Conflict, NotFound
+from annotate.models import SPENT_STATES, Claim, ClaimState, FlagKind, Slot
 from annotate.queries.access import LABEL, labels_in, require
 from annotate.services import audit, queue
 
 MAX_LIVE_CLAIMS = 8
-MAX_DRAFT_BYTES = 64 * 1024
 LOST = (
     "This task went to somebody else after your time on it ran out. "
     "Finish anyway: your ranking is kept."
@@ -179,17 +177,3 @@ def _end(claim: Claim, state: ClaimState, *, reason: str = "", note: str = "") -
     claim.reason, claim.note = reason, note
     claim.save(update_fields=["state", "ended_at", "reason", "note"])
     Slot.objects.filter(claim=claim, ranking=None).update(claim=None, lease_until=None)
-
-
-@transaction.atomic
-def save_draft(*, claim_id: int, labeler_id: int, body: dict[str, Any], size: int) -> datetime:
-    """Keep what a labeler has entered so far; `size` is that of the body in bytes."""
-    if size > MAX_DRAFT_BYTES:
-        raise Invalid("The draft is too long to be saved (64 kB at most). Shorten your texts.")
-    claim = claim_of(claim_id, labeler_id)
-    draft, _ = Draft.objects.update_or_create(
-        task_id=claim.task_id,
-        labeler_id=labeler_id,
-        defaults={"body": body, "saved_at": timezone.now()},
-    )
-    return draft.saved_at

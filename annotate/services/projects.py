@@ -44,7 +44,10 @@ def create_project(*, actor_id: int, slug: str = "", **values: Any) -> Project:
 
 @transaction.atomic
 def update_project(*, project_id: int, actor_id: int, **values: Any) -> Project:
-    """Change a project's settings; rounds that run keep the K and overlap they began with."""
+    """Change a project's settings; rounds that run keep the K and overlap they began with.
+
+    Whoever has a task in hand is judged by what it showed them: the claim keeps its settings.
+    """
     project = Project.objects.select_for_update().get(pk=project_id)
     project = _saved(project, values)
     audit.record(

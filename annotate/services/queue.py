@@ -48,6 +48,11 @@ class HeldTask:
     texts: list[str]
     cut_off: list[bool]
     draft: str | None
+    judging: str
+    draft_version: int | None
+    draft_writer: str | None
+    draft_step: int | None
+    kept: str | None
 
     @property
     def written(self) -> list[Completion]:
@@ -79,11 +84,16 @@ SELECT p.id, p.lease_seconds,
  WHERE p.slug = %(slug)s
 """
 
-# Ends a statement whose `held` has (id, task_id, "order", expires_at) of the claim.
+# Ends a statement whose `held` has (id, task_id, "order", settings_id, expires_at) of the claim.
 _SEE = """
 SELECT h.id, p.slug, r.number, h.expires_at, p.lease_seconds, q.messages::text, q.documents::text,
-       seen.texts, seen.cut_off, d.body::text
+       seen.texts, seen.cut_off, d.body::text, j.content::text, d.version, d.writer,
+       d.step,
+       (SELECT jsonb_agg(jsonb_build_object('id', k.id, 'saved_at', k.saved_at, 'body', k.body)
+                         ORDER BY k.saved_at DESC, k.id DESC)
+          FROM annotate_keptdraft k WHERE k.task_id = t.id AND k.labeler_id = h.labeler_id)::text
   FROM held h
+  JOIN annotate_judgingsettings j ON j.id = h.settings_id
   JOIN annotate_task t ON t.id = h.task_id
   JOIN annotate_round r ON r.id = t.round_id
   JOIN annotate_project p ON p.id = r.project_id
@@ -116,17 +126,19 @@ WITH free AS (
     UPDATE annotate_claim SET state = 'expired', ended_at = now()
      WHERE id = (SELECT claim_id FROM free) AND state = 'live'
 ), held AS (
-    INSERT INTO annotate_claim (project_id, task_id, labeler_id, state, "order", expires_at,
-                                created_at, reason, note)
+    INSERT INTO annotate_claim (project_id, task_id, labeler_id, state, "order", settings_id,
+                                expires_at, created_at, reason, note)
     SELECT %(project)s, free.task_id, %(labeler)s, 'live',
            COALESCE((SELECT seen."order" FROM annotate_claim seen
                       WHERE seen.task_id = free.task_id AND seen.labeler_id = %(labeler)s
                       ORDER BY seen.id DESC LIMIT 1),
                     ARRAY(SELECT c.id FROM annotate_completion c WHERE c.task_id = free.task_id
                            ORDER BY random())),
+           (SELECT j.id FROM annotate_judgingsettings j WHERE j.project_id = %(project)s
+             ORDER BY j.id DESC LIMIT 1),
            now() + make_interval(secs => %(lease)s), now(), '', ''
       FROM free
-    RETURNING id, task_id, labeler_id, "order", expires_at
+    RETURNING id, task_id, labeler_id, "order", settings_id, expires_at
 ), hold AS (
     UPDATE annotate_slot s SET claim_id = held.id, lease_until = held.expires_at
       FROM held, free WHERE s.id = free.id
@@ -142,14 +154,15 @@ WITH hold AS (
 ), held AS (
     UPDATE annotate_claim c SET expires_at = hold.lease_until
       FROM hold WHERE c.id = hold.claim_id AND c.state = 'live'
-    RETURNING c.id, c.task_id, c.labeler_id, c."order", c.expires_at
+    RETURNING c.id, c.task_id, c.labeler_id, c."order", c.settings_id, c.expires_at
 )
 {_SEE}
 """  # noqa: S608  (made of constants)
 
 _LOOK = f"""
 WITH held AS (
-    SELECT id, task_id, labeler_id, "order", expires_at FROM annotate_claim WHERE id = %(claim)s
+    SELECT id, task_id, labeler_id, "order", settings_id, expires_at
+      FROM annotate_claim WHERE id = %(claim)s
 )
 {_SEE}
 """  # noqa: S608  (made of constants)

@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 from annotate.ranking import Pair
 from formats.completions import Completion
 
-AXES = 10  # the place of `axes` among the columns of Standing
+ASKED = 8  # the place of `asked` among the columns of Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Standing:
     """What a ranking under a claim depends on. `replay`: the ranking stored under this key.
 
     texts, cut_off: of the responses, in their order.
+    settings_id, asked: the settings that the labeler was shown, whatever holds by now.
     """
 
     claim_id: int
@@ -35,11 +36,8 @@ class Standing:
     project_id: int
     prompt_id: int
     order: list[int]
-    ties_allowed: bool
-    strength: bool
-    rationale: str
-    axes: list[dict[str, Any]]
-    tags: list[str]
+    settings_id: int
+    asked: dict[str, Any]
     replay: int | None
     current_ranking: int | None
     slot_id: int | None
@@ -59,10 +57,11 @@ class Stored:
     counted: bool
 
 
-# A lost claim whose labeler has meanwhile claimed the same task anew speaks for the new claim.
+# A lost claim whose labeler has meanwhile claimed the same task anew speaks for the new claim, but
+# as it was asked itself.
 _READ = """
 WITH mine AS (
-    SELECT old.id, COALESCE(new.id, old.id) AS best
+    SELECT old.id, old.settings_id, COALESCE(new.id, old.id) AS best
       FROM annotate_claim old
       LEFT JOIN annotate_claim new
         ON old.state IN ('expired', 'released') AND new.task_id = old.task_id
@@ -73,7 +72,7 @@ WITH mine AS (
      WHERE s.ranking_id IS NULL
 )
 SELECT c.id, c.state, t.id, t.round_id, c.project_id, t.prompt_id, c."order",
-       p.ties_allowed, p.strength, p.rationale, p.axes, p.tags,
+       j.id, j.content::text,
        (SELECT k.id FROM annotate_ranking k
          WHERE k.labeler_id = %(labeler)s AND k.key = %(key)s),
        (SELECT k.id FROM annotate_ranking k
@@ -83,7 +82,7 @@ SELECT c.id, c.state, t.id, t.round_id, c.project_id, t.prompt_id, c."order",
   LEFT JOIN held ON true
   JOIN annotate_claim c ON c.id = mine.best
   JOIN annotate_task t ON t.id = c.task_id
-  JOIN annotate_project p ON p.id = c.project_id
+  JOIN annotate_judgingsettings j ON j.id = mine.settings_id
   CROSS JOIN LATERAL (
        SELECT array_agg(a.text ORDER BY o.n) texts,
               array_agg(a.finish_reason = 'length' ORDER BY o.n) cut_off
@@ -91,13 +90,16 @@ SELECT c.id, c.state, t.id, t.round_id, c.project_id, t.prompt_id, c."order",
          JOIN annotate_completion a ON a.id = o.id
   ) seen
  WHERE EXISTS (SELECT FROM annotate_membership m
-                WHERE m.project_id = p.id AND m.user_id = %(labeler)s AND m.role <> 'viewer')
+                WHERE m.project_id = c.project_id AND m.user_id = %(labeler)s
+                  AND m.role <> 'viewer')
     OR EXISTS (SELECT FROM annotate_user u WHERE u.id = %(labeler)s AND u.is_superuser)
 """
 
 # The slot is filled first, because that CTE is read, and then the claim ended: in the order in
 # which the queue takes them over. A lost claim ends as ranked too, or its labeler would be offered
-# the task again; unless they declined it under a later claim, which says so already.
+# the task again; unless they declined it under a later claim, which says so already. The claim gets
+# the settings under which it was said, where a lost one spoke for it. A draft that the page which
+# submits has never shown is left.
 _INSERT = """
 WITH said AS (
     INSERT INTO annotate_ranking
@@ -116,7 +118,7 @@ WITH said AS (
                   %(strength)s::smallint[], %(winner_bad)s::boolean[], %(loser_bad)s::boolean[])
            AS pair
 ), ended AS (
-    UPDATE annotate_claim c SET state = 'ranked', ended_at = now()
+    UPDATE annotate_claim c SET state = 'ranked', ended_at = now(), settings_id = %(settings)s
      WHERE id = %(claim)s
        AND (state = 'live' OR state IN ('expired', 'released') AND NOT EXISTS (
             SELECT FROM annotate_claim other
@@ -124,6 +126,10 @@ WITH said AS (
                AND other.state IN ('skipped', 'flagged')))
 ), drafted AS (
     DELETE FROM annotate_draft WHERE task_id = %(task)s AND labeler_id = %(labeler)s
+       AND (%(base)s::bigint IS NULL OR version <= %(base)s OR writer = %(writer)s)
+), beside AS (
+    DELETE FROM annotate_keptdraft
+     WHERE task_id = %(task)s AND labeler_id = %(labeler)s AND writer = %(writer)s
 ), demonstrated AS (
     INSERT INTO annotate_demonstration (prompt_id, labeler_id, ranking_id, started_from_id, text,
                                         created_at)
@@ -146,16 +152,24 @@ def read(*, claim_id: int, labeler_id: int, key: UUID) -> Standing | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    # Django leaves JSON columns of raw statements undecoded.
     columns = list(row)
-    columns[AXES] = orjson.loads(columns[AXES])
+    columns[ASKED] = orjson.loads(columns[ASKED])
     return Standing(*columns)
 
 
 def insert(
-    standing: Standing, *, labeler_id: int, key: UUID, row: dict[str, Any], pairs: Sequence[Pair]
+    standing: Standing,
+    *,
+    labeler_id: int,
+    key: UUID,
+    row: dict[str, Any],
+    pairs: Sequence[Pair],
+    base: int | None = None,
+    writer: str = "",
 ) -> Stored:
     """Write a ranking with all that belongs to it, fill its slot, end its claim, drop its draft.
+
+    base, writer: of the draft that it was made from, as in `drafts.Origin`.
 
     Raises IntegrityError when the labeler has ranked the task since `read`.
     """
@@ -182,6 +196,9 @@ def insert(
         "strength": list(strength),
         "winner_bad": list(winner_bad),
         "loser_bad": list(loser_bad),
+        "settings": standing.settings_id,
+        "base": base,
+        "writer": writer,
         "slot": standing.slot_id,
         "prompt": standing.prompt_id,
         "started_from": row["started_from"],

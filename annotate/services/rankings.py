@@ -31,7 +31,8 @@ from annotate.ranking import (
     same_of,
     without_alike_pairs,
 )
-from annotate.services import audit, ranking_rows
+from annotate.services import audit, drafts, ranking_rows
+from annotate.services.drafts import Origin
 from annotate.services.ranking_rows import Standing
 
 MAX_TEXT = 50_000
@@ -69,21 +70,25 @@ class Receipt:
     replayed: bool = False
 
 
-def submit_ranking(*, claim_id: int, labeler_id: int, key: UUID, said: Said) -> Receipt:
+def submit_ranking(
+    *, claim_id: int, labeler_id: int, key: UUID, said: Said, origin: Origin | None = None
+) -> Receipt:
     """Store a ranking, its comparisons and its demonstration, and fill the claim's slot.
 
     The same key again returns the first receipt. A claim that was lost in the meantime does not
-    lose the ranking: it is kept as an extra. Raises NotFound for somebody else's claim,
-    AlreadyRanked (with the ranking's id) for a second judgment, Invalid for an unusable one.
+    lose the ranking: it is kept as an extra. origin: of the draft that was on the page; it goes
+    with the submit, a newer one stays. Raises NotFound for somebody else's claim, AlreadyRanked
+    (with the ranking's id) for a second judgment, Invalid for an unusable one.
     """
+    origin = origin or Origin()
     try:
-        return _submit(claim_id, labeler_id, key, said)
+        return _submit(claim_id, labeler_id, key, said, origin)
     except IntegrityError:
         # The same submit came twice in one instant; by now the other one has been stored.
-        return _submit(claim_id, labeler_id, key, said)
+        return _submit(claim_id, labeler_id, key, said, origin)
 
 
-def _submit(claim_id: int, labeler_id: int, key: UUID, said: Said) -> Receipt:
+def _submit(claim_id: int, labeler_id: int, key: UUID, said: Said, origin: Origin) -> Receipt:
     standing = ranking_rows.read(claim_id=claim_id, labeler_id=labeler_id, key=key)
     if standing is None:
         raise NotFound
@@ -100,7 +105,15 @@ def _submit(claim_id: int, labeler_id: int, key: UUID, said: Said) -> Receipt:
         "demonstration": said.demonstration if said.demonstration.strip() else "",
         "started_from": _started_from(standing, said),
     }
-    stored = ranking_rows.insert(standing, labeler_id=labeler_id, key=key, row=row, pairs=pairs)
+    stored = ranking_rows.insert(
+        standing,
+        labeler_id=labeler_id,
+        key=key,
+        row=row,
+        pairs=pairs,
+        base=origin.base,
+        writer=origin.writer,
+    )
     alike = alike_in_letters(standing.written)
     return Receipt(stored.id, claim_id, stored.counted, 1, stored.created_at, alike)
 
@@ -147,7 +160,8 @@ def revise_ranking(*, ranking_id: int, labeler_id: int, key: UUID, said: Said) -
 def undo_ranking(*, ranking_id: int, labeler_id: int) -> int:
     """Withdraw a ranking and take its task up again; returns the claim's id.
 
-    What was said comes back as the task's draft. Undoing twice is the same as once.
+    What was said comes back as the task's draft; another one that is there is kept beside.
+    Undoing twice is the same as once.
     """
     ranking = _own(ranking_id, labeler_id)
     if ranking.withdrawn_at is not None:
@@ -161,11 +175,7 @@ def undo_ranking(*, ranking_id: int, labeler_id: int) -> int:
     slot = Slot.objects.filter(ranking=ranking).first()
     _retire(ranking, withdrawn=True)
     _reopen(ranking.claim, slot)
-    Draft.objects.update_or_create(
-        task_id=ranking.task_id,
-        labeler_id=labeler_id,
-        defaults={"body": in_letters(ranking), "saved_at": timezone.now()},
-    )
+    drafts.put_newest(task_id=ranking.task_id, labeler_id=labeler_id, body=in_letters(ranking))
     audit.record(verb="withdrew", of=ranking, project_id=ranking.project_id, actor_id=labeler_id)
     return ranking.claim_id
 
@@ -180,15 +190,22 @@ def _to_row(standing: Standing, said: Said) -> tuple[dict[str, Any], list[Pair]]
     itself, in the tier of the better placed one: a preference between equal texts cannot be meant.
     """
     same = same_of(standing.order, standing.written)
+    asked = standing.asked
     place = {LETTERS[index]: completion for index, completion in enumerate(standing.order)}
     names = {completion: letter for letter, completion in place.items()}
     judgment = Judgment(
         tiers=tuple(tuple(_known(place, letter) for letter in tier) for tier in said.tiers),
         unacceptable=frozenset(_known(place, letter) for letter in said.unacceptable),
-        strengths=tuple(said.strengths) if standing.strength else (),
+        strengths=tuple(said.strengths) if asked["strength"] else (),
     )
     try:
-        check(judgment, standing.order, ties_allowed=standing.ties_allowed, names=names, same=same)
+        check(
+            judgment,
+            standing.order,
+            ties_allowed=asked["ties_allowed"],
+            names=names,
+            same=same,
+        )
     except InvalidJudgment as problem:
         raise Invalid(
             problem.message, code=problem.code, fields={"tiers": [problem.message]}
@@ -219,20 +236,20 @@ def _known(place: Mapping[str, int], letter: str) -> int:
 
 
 def _check_texts(standing: Standing, said: Said) -> None:
-    if standing.rationale == "required" and not said.rationale.strip():
+    if standing.asked["rationale"] == "required" and not said.rationale.strip():
         message = "This project asks why. Write a sentence before you submit."
         raise Invalid(message, code="rationale_required", fields={"rationale": [message]})
     for name, text in (("rationale", said.rationale), ("demonstration", said.demonstration)):
         if len(text) > MAX_TEXT:
             message = f"This text has {len(text)} characters; at most {MAX_TEXT} are kept."
             raise Invalid(message, fields={name: [message]})
-    if unknown := set(said.tags) - set(standing.tags):
+    if unknown := set(said.tags) - set(standing.asked["tags"]):
         message = f"This project has no tag {', '.join(sorted(unknown))}."
         raise Invalid(message, fields={"tags": [message]})
 
 
 def _ratings(standing: Standing, said: Said, place: Mapping[str, int]) -> dict[str, Any]:
-    axes = {axis["key"]: axis for axis in standing.axes}
+    axes = {axis["key"]: axis for axis in standing.asked["axes"]}
     ratings: dict[str, dict[str, float]] = {}
     for key, values in said.ratings.items():
         axis = axes.get(key)
@@ -266,7 +283,14 @@ def _refuse_unless_editable(ranking: Ranking) -> None:
     if not ranking.round.open:
         raise RoundClosed("The round is closed; its rankings can no longer be changed.")
     if not ranking.current:
-        raise Conflict("A newer version of this ranking exists. Reload to see it.", code="outdated")
+        newest = Ranking.objects.filter(
+            task_id=ranking.task_id, labeler_id=ranking.labeler_id, current=True
+        ).first()
+        raise Conflict(
+            "A newer version of this ranking exists. Replace that one, or keep it.",
+            code="outdated",
+            ranking=newest.pk if newest else 0,
+        )
 
 
 def _retire(ranking: Ranking, *, withdrawn: bool = False) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import transaction
+from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from annotate.models import Membership, Project, Prompt, Role, Round
+from annotate.models import Claim, Membership, Project, Prompt, Role, Round
+from annotate.services.drafts import keep_beside
 from annotate.services.projects import create_project
 from annotate.services.rankings import Said, submit_ranking
 from tests import cast
@@ -66,6 +68,11 @@ def set_up() -> Scene:
     said = Said(tiers=[["A"], ["B"], ["C"], ["D"]], rationale="Lena thinks so.")
     receipt = submit_ranking(claim_id=ranked.claim_id, labeler_id=lena.pk, key=uuid4(), said=said)
     held = cast.claim(lena, project)
+    kept = keep_beside(
+        Claim.objects.get(pk=held.claim_id).task_id,
+        lena.pk,
+        {"body": {"tiers": []}, "writer": "a page", "step": 1, "saved_at": timezone.now()},
+    )
     snapshot = create_snapshot(project_id=project.pk, actor_id=ada.pk, spec=SnapshotSpec())
     build_snapshot(snapshot_id=snapshot.pk)
     token, _ = AuthToken.objects.create(user=lena)
@@ -79,6 +86,7 @@ def set_up() -> Scene:
         {
             "slug": project.slug,
             "claim_id": held.claim_id,
+            "kept_id": kept,
             "ranking_id": receipt.id,
             "member_id": Membership.objects.get(project=project, user=vera).pk,
             "prompt_id": Prompt.objects.earliest("pk").pk,

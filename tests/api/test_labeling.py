@@ -12,6 +12,7 @@ from annotate.models import (
     Claim,
     Comparison,
     Demonstration,
+    JudgingSettings,
     Project,
     Ranking,
     Round,
@@ -104,7 +105,9 @@ def dict_of(ranking: Ranking) -> dict[str, int]:
 def test_the_same_answer_may_be_tied_where_ties_are_not_allowed(
     lena: APIClient, lenas_twins: dict[str, Any]
 ) -> None:
+    # As if it had been claimed after that: a claim keeps the settings that it showed.
     Project.objects.update(ties_allowed=False)
+    Claim.objects.update(settings=JudgingSettings.objects.latest("pk"))
     letter = lenas_twins["letter"]
 
     other = said(tiers=[[letter[0]], [letter[1], letter[3]], [letter[2]]])
@@ -319,10 +322,10 @@ def test_what_does_not_fit_the_project_is_refused(
 
 
 def test_a_required_rationale_is_asked_for(
-    lena: APIClient, project: Project, lenas_claim: dict[str, Any]
+    lena: APIClient, project: Project, round_one: Round
 ) -> None:
     Project.objects.update(rationale="required")
-    response = submit(lena, lenas_claim["id"], said())
+    response = submit(lena, take(lena)["id"], said())
     assert response.json()["error"]["code"] == "rationale_required"
 
 

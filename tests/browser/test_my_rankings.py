@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from annotate.models import Ranking, User
 from annotate.services import rounds
-from tests.browser.conftest import StartRound, Visits
+from tests.browser.conftest import Say, StartRound, Visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -86,3 +86,21 @@ def test_nobody_else_sees_a_ranking(visits: Visits, start_round: StartRound) -> 
     expect(page.get_by_test_id("not-found")).to_be_visible()
     page.goto("/rankings")
     expect(page.get_by_role("main")).to_contain_text("You have not ranked anything yet")
+
+
+def test_a_change_of_what_another_page_changed_meanwhile(
+    visits: Visits, start_round: StartRound, say: Say
+) -> None:
+    start_round(1)
+    path = f"/rankings/{say('lena')}"
+    pages = [visits.page("lena", path) for _ in range(2)]
+    for number, page in enumerate(pages, 1):
+        page.get_by_test_id("edit-ranking").click()
+        page.get_by_test_id("rationale").fill(f"change {number}")
+    pages[0].get_by_test_id("submit").click()
+    expect(pages[0].get_by_test_id("toast")).to_contain_text("saved as revision 2")
+    pages[1].get_by_test_id("submit").click()
+    expect(pages[1].get_by_test_id("rationale")).to_have_value("change 2")
+    pages[1].get_by_role("button", name="Replace the newer one").click()
+    expect(pages[1].get_by_test_id("toast")).to_contain_text("saved as revision 3")
+    assert Ranking.objects.get(current=True).rationale == "change 2"

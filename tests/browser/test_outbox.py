@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
-from annotate.models import Project, Ranking, Rationale
+from annotate.models import Claim, JudgingSettings, Project, Ranking, Rationale
 from tests import services
 from tests.browser.conftest import StartRound, Visits
 from tests.browser.screen import Workbench
@@ -26,6 +26,12 @@ def submits(page: Page) -> list[str]:
 
 def in_order_sent() -> list[int]:
     return list(Ranking.objects.order_by("id").values_list("claim_id", flat=True))
+
+
+def ask_why(rationale: Rationale = Rationale.REQUIRED) -> None:
+    """The server asks for more than the page that is open: it has another build, say."""
+    Project.objects.update(rationale=rationale)
+    Claim.objects.update(settings=JudgingSettings.objects.latest("pk"))
 
 
 def expect_attention(page: Page, count: int) -> None:
@@ -150,7 +156,7 @@ def test_what_the_server_refuses_needs_attention_and_is_not_lost(
     bench = visits.bench("lena")
     bench.wait_for_next()
     page = bench.page
-    Project.objects.update(rationale=Rationale.REQUIRED)  # after the page was loaded
+    ask_why()
     bench.rank("A", "B", "C", "D")
     bench.submit()
     expect_attention(page, 1)
@@ -161,7 +167,7 @@ def test_what_the_server_refuses_needs_attention_and_is_not_lost(
     page.get_by_test_id("outbox-open").click()
     dialog = page.get_by_test_id("dialog-outbox")
     expect(dialog).to_contain_text("Write a sentence before you submit")
-    Project.objects.update(rationale=Rationale.OPTIONAL)
+    ask_why(rationale=Rationale.OPTIONAL)
     dialog.get_by_role("button", name="Send again").click()
     bench.expect_sent(1)
     expect_attention(page, 0)
@@ -173,7 +179,7 @@ def test_a_refused_submit_is_discarded_only_after_asking(
     start_round(2)
     bench = visits.bench("lena")
     bench.wait_for_next()
-    Project.objects.update(rationale=Rationale.REQUIRED)
+    ask_why()
     bench.rank("A", "B", "C", "D")
     bench.submit()
     expect_attention(bench.page, 1)
@@ -185,3 +191,30 @@ def test_a_refused_submit_is_discarded_only_after_asking(
     discard.click()
     expect_attention(bench.page, 0)
     assert not Ranking.objects.exists()
+
+
+def test_a_refused_submit_can_be_changed_and_sent_again(
+    visits: Visits, start_round: StartRound
+) -> None:
+    start_round(2)
+    bench = visits.bench("lena")
+    bench.wait_for_next()
+    page = bench.page
+    ask_why()
+    bench.rank("B", "AD", "C")
+    bench.submit()
+    expect_attention(page, 1)
+    page.get_by_test_id("outbox-open").click()
+    page.get_by_test_id("outbox-edit").click()
+    form = page.get_by_test_id("edit-item")
+    expect(form).to_contain_text("Write a sentence before you submit")
+    bench.expect_order("B", "AD", "C")
+    page.get_by_test_id("submit").click()
+    assert not Ranking.objects.exists()
+    page.get_by_test_id("rationale").fill("B names its source")
+    page.get_by_test_id("submit").click()
+    bench.expect_sent(1)
+    expect_attention(page, 0)
+    said = Ranking.objects.get()
+    assert said.rationale == "B names its source"
+    assert [len(tier) for tier in said.tiers] == [1, 2, 1]

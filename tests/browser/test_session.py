@@ -160,7 +160,7 @@ def test_a_change_of_a_ranking_goes_out_when_its_person_is_back(
 def test_a_tab_can_go_on_as_the_one_who_is_signed_in(
     visits: Visits, start_round: StartRound
 ) -> None:
-    start_round(2)
+    start_round(4)
     bench = visits.bench("lena")
     switch_in_another_tab(bench.page, "luis")
     bench.press("a")

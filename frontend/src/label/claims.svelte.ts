@@ -1,25 +1,42 @@
 import { ApiError } from "$lib/api/error";
-import { claimNext, releaseClaim, renewClaim } from "$lib/api/labeling";
-import type { Claim, Judging, Reason } from "$lib/api/types";
-import { DraftKeeper, latestDraft } from "./drafts.svelte";
+import { claimNext, readClaim, releaseClaim, renewClaim } from "$lib/api/labeling";
+import type { Claim, KeptText, Reason } from "$lib/api/types";
+import type { Origin } from "./device-copies";
+import { DraftKeeper, sendAside, startOf } from "./drafts.svelte";
 import { Sheet } from "./sheet.svelte";
 import { heldInAnyTab, holdInThisTab, letGo } from "./tab-locks";
 
 /** A claimed task on the desk: its sheet, its draft, and whether the claim still holds. */
 export class Held {
   lost = $state(false);
+  /** Texts made from older versions of the draft, on this device or another, which nothing overwrote. */
+  kept = $state.raw<readonly KeptText[]>([]);
   readonly sheet: Sheet;
   readonly draft: DraftKeeper;
 
   constructor(
     readonly claim: Claim,
-    judging: Judging,
     user: number,
+    /** Of a text that was on this page before: it goes on, whatever the device and the server have. */
+    origin: Origin | null = null,
   ) {
-    this.sheet = new Sheet(claim.prompt, claim.responses, judging, latestDraft(user, claim.id, claim.draft), claim.alike);
-    this.draft = new DraftKeeper(user, claim.id, () => (this.lost = true));
+    const start = origin ? { draft: claim.draft, origin, unsent: true } : startOf(user, claim);
+    this.sheet = new Sheet(claim.prompt, claim.responses, claim.judging, start.draft, claim.alike);
+    this.draft = new DraftKeeper(user, claim.id, start.origin, () => (this.lost = true));
     this.sheet.onchange = () => this.draft.save(this.sheet.draft());
+    if (start.unsent) this.draft.save(this.sheet.draft());
+    this.kept = claim.kept;
+    void this.keepAside(user);
     void this.sheet.prepare();
+  }
+
+  private async keepAside(user: number): Promise<void> {
+    try {
+      if (await sendAside(user, this.claim.id)) this.kept = (await readClaim(this.claim.id)).kept;
+    } catch (thrown) {
+      // It stays on the device, and is sent when the task is opened again.
+      console.warn("An older draft could not be sent.", thrown);
+    }
   }
 }
 
@@ -46,7 +63,6 @@ export class Claims {
 
   constructor(
     private readonly slug: string,
-    private readonly judging: Judging,
     private readonly user: number,
     /** Claims of judgments that wait in the outbox. */
     private readonly inOutbox: () => number[],
@@ -95,9 +111,16 @@ export class Claims {
     this.current = held;
   }
 
-  hold(claim: Claim): Held {
+  hold(claim: Claim, origin: Origin | null = null): Held {
     holdInThisTab(claim.id);
-    return new Held(claim, this.judging, this.user);
+    return new Held(claim, this.user, origin);
+  }
+
+  /** Another text takes the place of the one on the page, which the server has. */
+  show(held: Held, claim: Claim): void {
+    held.draft.discard();
+    const other = this.hold(claim);
+    if (this.current === held) this.current = other;
   }
 
   /** Renews what is held three times a lease, as long as somebody works. */

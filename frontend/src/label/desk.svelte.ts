@@ -1,6 +1,6 @@
 import { messageOf } from "$lib/api/error";
-import { undoRanking } from "$lib/api/labeling";
-import type { FlagKind, ProjectDetail } from "$lib/api/types";
+import { dropKeptText, readClaim, undoRanking, useKeptText } from "$lib/api/labeling";
+import type { Claim, FlagKind, ProjectDetail } from "$lib/api/types";
 import { t } from "$lib/catalogue.svelte";
 import { toasts } from "$lib/toasts.svelte";
 import { uuid } from "$lib/uuid";
@@ -31,7 +31,7 @@ export class Desk {
     private readonly user: number,
   ) {
     const inOutbox = () => [...outbox.waiting, ...outbox.needingAttention].map((item) => item.claim);
-    this.claims = new Claims(project.slug, project.judging, user, inOutbox);
+    this.claims = new Claims(project.slug, user, inOutbox);
     this.stopListening = outbox.listen({
       sent: (item, receipt) => {
         const entry = this.history.find(({ held }) => held.claim.id === item.claim);
@@ -49,7 +49,8 @@ export class Desk {
   submit(): void {
     const held = this.claims.current;
     if (!held || held.sheet.missing) return;
-    const body = { key: uuid(), ...held.sheet.judgment() };
+    const { base, writer } = held.draft.origin;
+    const body = { key: uuid(), ...held.sheet.judgment(), draft: { base, writer } };
     const stored = this.send(held, { kind: "ranking", body });
     this.history = [...this.history.slice(-19), { held, stored, ranking: null }];
     this.doneHere += 1;
@@ -83,6 +84,36 @@ export class Desk {
     }
   }
 
+  /** The newest text that the server has; what is on the page is kept beside it. */
+  showNewest(held: Held): Promise<void> {
+    return this.change(held, () => readClaim(held.claim.id));
+  }
+
+  /** A text that was kept becomes the newest; what is on the page is kept in its place. */
+  useKept(held: Held, kept: number): Promise<void> {
+    return this.change(held, () => useKeptText(held.claim.id, kept));
+  }
+
+  async dropKept(held: Held, kept: number): Promise<void> {
+    try {
+      await dropKeptText(held.claim.id, kept);
+      held.kept = held.kept.filter(({ id }) => id !== kept);
+    } catch (thrown) {
+      toasts.failed(thrown);
+    }
+  }
+
+  private async change(held: Held, to: () => Promise<Claim>): Promise<void> {
+    try {
+      await held.draft.flush();
+      // Typed in this very moment, or the server was not reached: nothing is taken off the page.
+      if (held.draft.state === "device") throw new Error(t("label.kept.notYet"));
+      this.claims.show(held, await to());
+    } catch (thrown) {
+      toasts.failed(thrown);
+    }
+  }
+
   leave(): void {
     this.claims.leave();
     this.stopListening();
@@ -92,13 +123,16 @@ export class Desk {
     const item = await last.stored;
     if (last.ranking === null && (await outbox.takeOut(item.seq))) {
       // A new keeper: the old one stopped when the judgment was put into the outbox.
-      const again = this.claims.hold({ ...last.held.claim, draft: { ...last.held.sheet.draft() } });
-      again.sheet.onchange();
-      return again;
+      return this.again(last.held);
     }
     if (last.ranking === null) throw new Error(t("label.undo.notHere"));
     const { claim } = await undoRanking(last.ranking);
     return this.claims.hold(claim);
+  }
+
+  /** The same text on the desk once more. */
+  private again(held: Held): Held {
+    return this.claims.hold({ ...held.claim, draft: { ...held.sheet.draft() }, kept: [...held.kept] }, held.draft.origin);
   }
 
   /** Paints the next task first; the outbox stores and sends in the background. */
@@ -122,7 +156,7 @@ export class Desk {
         // The browser's storage failed: the judgment goes back on the desk instead of being lost.
         toasts.show(t("label.storageFailed", { why: messageOf(thrown) }), { tone: "bad" });
         this.history = this.history.filter((entry) => entry.held !== held);
-        this.claims.putBack(this.claims.hold({ ...held.claim, draft: { ...held.sheet.draft() } }));
+        this.claims.putBack(this.again(held));
       },
     );
     return stored;

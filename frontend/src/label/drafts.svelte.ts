@@ -1,34 +1,46 @@
 import { ApiError } from "$lib/api/error";
 import { saveDraft } from "$lib/api/labeling";
+import type { Claim, SavedDraft } from "$lib/api/types";
+import { uuid } from "$lib/uuid";
+import { copiesAside, putAside, readCopy, removeAside, removeCopy, writeCopy, type DeviceCopy, type Origin } from "./device-copies";
 import type { DraftBody } from "./judgment";
 
 /**
  * Keeps the draft of one claim: on the device at every change, on the server soon after.
  * The device copy is what survives a lost network; the server copy is what survives the device.
+ * Which of two texts is the newer is the server's to say: no clock of a device decides.
  */
 const SERVER_DELAY_MS = 800;
 const RETRY_MS = 10_000;
-const KEEP_DAYS = 14;
-const PREFIX = "prefloop.draft.";
 
 export class DraftKeeper {
-  /** `device` while the server has not confirmed the latest change. */
-  state = $state<"unchanged" | "device" | "saved">("unchanged");
+  /** `device` while the server has not confirmed the latest change, `beside` when it has a newer text than this page. */
+  state = $state<"unchanged" | "device" | "saved" | "beside">("unchanged");
+  /** The id under which the server keeps this page's text beside the newer one. */
+  kept = $state<number | null>(null);
   private timer: ReturnType<typeof setTimeout> | undefined;
   private unsent: DraftBody | null = null;
   private stopped = false;
+  private discarded = false;
 
   constructor(
     private readonly user: number,
     private readonly claim: number,
+    private at: Origin,
     private readonly onLost: () => void,
   ) {}
+
+  /** What the text on the page was made from, as it is sent with what follows from it. */
+  get origin(): Origin {
+    return { ...this.at };
+  }
 
   save(draft: DraftBody): void {
     if (this.stopped) return;
     this.state = "device";
     this.unsent = draft;
-    storeOnDevice(this.user, this.claim, draft);
+    this.at = { ...this.at, step: this.at.step + 1 };
+    writeCopy(this.user, this.claim, { ...this.at, draft, sent: false });
     clearTimeout(this.timer);
     this.timer = setTimeout(() => void this.flush(), SERVER_DELAY_MS);
   }
@@ -39,9 +51,10 @@ export class DraftKeeper {
     const draft = this.unsent;
     if (!draft || this.stopped) return;
     this.unsent = null;
+    const { step } = this.at;
     try {
-      await saveDraft(this.claim, draft, this.user, keepalive);
-      if (!this.unsent) this.state = "saved";
+      // Requests may overtake each other: the server goes by the step.
+      this.arrived(step, draft, await saveDraft(this.claim, { body: draft, ...this.at }, this.user, keepalive));
     } catch (thrown) {
       this.afterFailure(thrown, draft);
     }
@@ -66,7 +79,18 @@ export class DraftKeeper {
 
   discard(): void {
     this.stop();
-    localStorage.removeItem(nameOf(this.user, this.claim));
+    this.discarded = true;
+    removeCopy(this.user, this.claim);
+  }
+
+  private arrived(step: number, draft: DraftBody, saved: SavedDraft): void {
+    if (this.discarded) return;
+    // Beside a newer text, this page's is still made from the older one.
+    if (saved.kept === null) this.at = { ...this.at, base: Math.max(this.at.base, saved.version) };
+    this.kept = saved.kept;
+    if (step !== this.at.step) return;
+    this.state = saved.kept === null ? "saved" : "beside";
+    writeCopy(this.user, this.claim, { ...this.at, draft, sent: true });
   }
 
   private afterFailure(thrown: unknown, draft: DraftBody): void {
@@ -79,44 +103,36 @@ export class DraftKeeper {
   }
 }
 
-/** The newer of the server's and the device's draft. */
-export function latestDraft(user: number, claim: number, fromServer: unknown): unknown {
-  const onDevice = readFromDevice(user, claim);
-  if (!onDevice) return fromServer;
-  return savedMs(onDevice) >= savedMs(fromServer) ? onDevice : fromServer;
+export interface Start {
+  draft: unknown;
+  origin: Origin;
+  /** Whether the server does not have this text yet. */
+  unsent: boolean;
 }
 
-function storeOnDevice(user: number, claim: number, draft: DraftBody): void {
-  try {
-    localStorage.setItem(nameOf(user, claim), JSON.stringify(draft));
-  } catch (thrown) {
-    // A full storage: the server's copy still follows, and the indicator shows whether it arrived.
-    console.warn("The draft could not be stored on this device.", thrown);
+/**
+ * The text that a claim's page begins with: the server's, unless this device has changes of it that
+ * were never sent. Changes of an older text than the server's are put aside, for `sendAside`.
+ */
+export function startOf(user: number, { id, draft, draft_at: at }: Pick<Claim, "id" | "draft" | "draft_at">): Start {
+  const fromServer: Start = { draft, origin: { base: at?.version ?? 0, writer: uuid(), step: 0 }, unsent: false };
+  const copy = readCopy(user, id);
+  if (!copy || copy.sent) return fromServer;
+  const mine = at?.writer === copy.writer;
+  if (at && mine && at.step >= copy.step) return fromServer; // It arrived, only the answer was lost.
+  if (!at || mine || at.version === copy.base) return { draft: copy.draft, origin: originOf(copy), unsent: true };
+  putAside(user, id, copy);
+  return fromServer;
+}
+
+/** Sends what was put aside, so that the server keeps it beside the newer text. True when there was anything. */
+export async function sendAside(user: number, claim: number): Promise<boolean> {
+  const copies = copiesAside(user, claim);
+  for (const copy of copies) {
+    await saveDraft(claim, { body: copy.draft, ...originOf(copy) }, user);
+    removeAside(user, claim, copy.writer);
   }
+  return copies.length > 0;
 }
 
-/** Drafts of claims that are long gone. */
-export function forgetOldDrafts(now = Date.now()): void {
-  for (const name of Object.keys(localStorage)) {
-    if (!name.startsWith(PREFIX)) continue;
-    const age = now - savedMs(parsed(localStorage.getItem(name)));
-    if (age > KEEP_DAYS * 86_400_000) localStorage.removeItem(name);
-  }
-}
-
-const nameOf = (user: number, claim: number): string => `${PREFIX}${user}.${claim}`;
-const readFromDevice = (user: number, claim: number): unknown => parsed(localStorage.getItem(nameOf(user, claim)));
-
-function savedMs(draft: unknown): number {
-  const value = (draft as { saved_ms?: unknown } | null)?.saved_ms;
-  return typeof value === "number" ? value : 0;
-}
-
-function parsed(text: string | null): unknown {
-  if (text === null) return null;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
+const originOf = ({ base, writer, step }: DeviceCopy): Origin => ({ base, writer, step });

@@ -54,18 +54,18 @@ describe("what is missing", () => {
 describe("drafts", () => {
   it("come back as they were", () => {
     const form = { ...ranked(), ratings: { helpful: { A: 4 } }, tags: ["math"], demonstration: { text: "Better. ", from: "B" } };
-    const draft: unknown = JSON.parse(JSON.stringify(draftOf(form, judging, 10, 99)));
+    const draft: unknown = JSON.parse(JSON.stringify(draftOf(form, judging, 10)));
     const back = formFrom(draft, labels, judging);
-    expect(draftOf(back, judging, 10, 99)).toEqual(draft);
+    expect(draftOf(back, judging, 10)).toEqual(draft);
     expect(back.ranking.placed).toEqual(form.ranking.placed);
   });
   it("keep a half-made ranking, with the response that was placed automatically", () => {
     const form = startForm(labels, judging);
     const half = { ...form, ranking: reduce(form.ranking, { type: "place", label: "C" }) };
-    expect(formFrom(draftOf(half, judging, 0, 0), labels, judging).ranking.tiers).toEqual([["C"]]);
+    expect(formFrom(draftOf(half, judging, 0), labels, judging).ranking.tiers).toEqual([["C"]]);
     let { ranking } = form;
     for (const label of "BAD") ranking = reduce(ranking, { type: "place", label });
-    expect(formFrom(draftOf({ ...form, ranking }, judging, 0, 0), labels, judging).ranking.automatic).toBe("C");
+    expect(formFrom(draftOf({ ...form, ranking }, judging, 0), labels, judging).ranking.automatic).toBe("C");
   });
   it("from elsewhere are taken as far as they fit", () => {
     const odd = {

@@ -16,8 +16,6 @@ export interface Form {
 /** What is stored while working: the submit shape, with the responses that are placed so far. */
 export interface DraftBody extends Judgment {
   placed: Label[];
-  /** When it was last changed on the device, in ms since 1970: the newer of two copies wins. */
-  saved_ms: number;
 }
 
 export type Missing = { kind: "unranked"; labels: Label[] } | { kind: "rationale" } | { kind: "demonstration" };
@@ -71,14 +69,13 @@ export function strengthsOf({ ranking, strengths }: Form): (number | null)[] {
   return ranking.tiers.slice(1).map((lower, i) => strengths[boundary(ranking.tiers[i] ?? [], lower)] ?? null);
 }
 
-export function draftOf(form: Form, judging: Judging, activeMs: number, now: number): DraftBody {
+export function draftOf(form: Form, judging: Judging, activeMs: number): DraftBody {
   return {
     ...judgmentOf(form, judging, activeMs),
     // A text being typed keeps its spaces; only a submit trims.
     rationale: form.rationale,
     demonstration: form.demonstration && { ...form.demonstration },
     placed: [...form.ranking.placed],
-    saved_ms: now,
   };
 }
 

@@ -3,7 +3,7 @@ import { commandFor, type Command } from "./keys";
 
 interface Listening {
   labels: () => readonly string[];
-  strength: boolean;
+  strength: () => boolean;
   run: (command: Command) => void;
 }
 
@@ -13,7 +13,7 @@ export function listenToKeys({ labels, strength, run }: Listening): () => void {
     if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open], [popover]:popover-open")) return;
     const target = event.target instanceof HTMLElement ? event.target : null;
     if (target && isTyping(target)) return typing(event, target, run);
-    const command = commandFor(event, labels(), strength);
+    const command = commandFor(event, labels(), strength());
     if (!command || (event.repeat && command.do === "submit")) return;
     if (command.do === "submit" && worksItself(target)) return;
     if (isArrow(command) && target?.matches("input")) return;

@@ -2,6 +2,7 @@ import type { Judging, PromptContent, ResponseText } from "$lib/api/types";
 import { render } from "$lib/markdown/render";
 import { ActiveTime } from "./active-time";
 import { draftOf, formFrom, isTouched, judgmentOf, missingFrom, type DraftBody, type Form } from "./judgment";
+import type { Command } from "./keys";
 import { boundary, isUnacceptable, reduce, tierOf, type Action, type Label } from "./ranking";
 
 /** A field for words: the reason of a response, the rationale, the better answer. */
@@ -47,7 +48,7 @@ export class Sheet {
   }
 
   draft(): DraftBody {
-    return draftOf(this.form, this.judging, this.time.read(Date.now()), Date.now());
+    return draftOf(this.form, this.judging, this.time.read(Date.now()));
   }
 
   /** Renders all texts ahead, so that showing the sheet is only a copy of finished nodes. */
@@ -64,6 +65,17 @@ export class Sheet {
     const moved = ranking.tiers !== this.form.ranking.tiers || ranking.unacceptable !== this.form.ranking.unacceptable;
     this.form = { ...this.form, ranking };
     if (moved) this.onchange();
+  }
+
+  /** A key that says something of the responses; others are the page's. */
+  obey(command: Command): void {
+    if (command.do === "place") this.rank({ type: "place", label: command.label });
+    else if (command.do === "tie") this.rank({ type: "tie" });
+    else if (command.do === "takeBack") this.rank({ type: "takeBack" });
+    else if (command.do === "unacceptable") this.rank({ type: "toggleUnacceptable" });
+    else if (command.do === "focus") this.rank({ type: "focusNext", step: command.step });
+    else if (command.do === "nudge") this.rank({ type: "nudge", step: command.step });
+    else if (command.do === "strength") this.setStrengthAtFocus(command.value);
   }
 
   setStrength(upper: readonly Label[], lower: readonly Label[], value: number | null): void {

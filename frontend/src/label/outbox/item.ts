@@ -29,6 +29,6 @@ export interface Item extends NewItem {
 export interface Refusal {
   code: string;
   message: string;
-  /** With `already_ranked`: the ranking that is there. */
+  /** With `already_ranked` and `outdated`: the ranking that is there. */
   ranking: number | null;
 }

@@ -54,6 +54,11 @@ export const outbox = {
     channel.postMessage("changed");
     return removed;
   },
+  /** An item of the person who is signed in, if it is still there. */
+  async find(seq: number): Promise<Item | null> {
+    await refresh();
+    return items.find((item) => item.seq === seq) ?? null;
+  },
   async retry(item: Item, errand: Errand = item.errand): Promise<void> {
     await (await opened).update({ ...item, errand, refusal: null, attempts: 0 });
     await refresh();

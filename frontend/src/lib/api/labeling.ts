@@ -1,5 +1,5 @@
-import { get, post, put } from "./client";
-import type { Claim, ClaimAnswer, FlagKind, Page, ProjectDetail, Queue, RankingDetail, RankingReceipt, RankingRow, Submit } from "./types";
+import { del, get, post, put } from "./client";
+import type { Claim, ClaimAnswer, FlagKind, Page, ProjectDetail, Queue, RankingDetail, RankingReceipt, RankingRow, SavedDraft, Submit } from "./types";
 
 export const queues = () => get<{ results: Queue[] }>("/api/queues");
 export const project = (slug: string) => get<ProjectDetail>(`/api/projects/${encodeURIComponent(slug)}`);
@@ -8,8 +8,14 @@ export const claimNext = (slug: string, have: readonly number[]) =>
   post<ClaimAnswer>(`/api/projects/${encodeURIComponent(slug)}/claims`, { have });
 export const renewClaim = (claim: number) => post<{ expires_at: string }>(`/api/claims/${claim}/renew`);
 export const releaseClaim = (claim: number) => post<void>(`/api/claims/${claim}/release`, {}, { keepalive: true });
-export const saveDraft = (claim: number, body: unknown, as: number, keepalive = false) =>
-  put<{ saved_at: string }>(`/api/claims/${claim}/draft`, { body }, { as, keepalive });
+/** `text`: the draft, and what it was made from. */
+export const saveDraft = (claim: number, text: { body: unknown; base: number; writer: string; step: number }, as: number, keepalive = false) =>
+  put<SavedDraft>(`/api/claims/${claim}/draft`, text, { as, keepalive });
+export const readClaim = async (claim: number) => (await get<{ claim: Claim }>(`/api/claims/${claim}`)).claim;
+/** The kept text becomes the newest, and the newest is kept in its place. */
+export const useKeptText = async (claim: number, kept: number) =>
+  (await post<{ claim: Claim }>(`/api/claims/${claim}/kept/${kept}`)).claim;
+export const dropKeptText = (claim: number, kept: number) => del(`/api/claims/${claim}/kept/${kept}`);
 
 /** What may be sent long after it was said names whose it is (`as`, a user's id). */
 export const submitRanking = (claim: number, submit: Submit, as: number) =>

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/claims/{claim_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A claim of mine with its draft, whatever became of it. */
+        get: operations["getClaim"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/claims/{claim_id}/draft": {
         parameters: {
             query?: never;
@@ -12,7 +29,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** @description Keep what has been entered so far. */
+        /** @description Keep what has been entered so far; what is made from an older text never replaces one. */
         put: operations["putDraft"];
         post?: never;
         delete?: never;
@@ -33,6 +50,24 @@ export interface paths {
         /** @description Pass a task on and tell the admins what is wrong with it. */
         post: operations["postFlag"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/claims/{claim_id}/kept/{kept_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Make a text that was kept the newest; the newest is kept in its place. */
+        post: operations["postKept"];
+        /** @description Forget a text that was kept. */
+        delete: operations["deleteKept"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1389,9 +1424,15 @@ export interface components {
             responses: components["schemas"]["Response_"][];
             /** @description Letters of responses that are the same answer: they are tied by themselves. */
             alike: string[][];
+            /** @description As it was set when the task was claimed: the ranking is judged by it. */
+            judging: components["schemas"]["Judging"];
             draft: {
                 [key: string]: unknown;
             } | null;
+            /** @description Which text `draft` is. */
+            draft_at: components["schemas"]["DraftAt"] | null;
+            /** @description Texts made from older versions of the draft. */
+            kept: components["schemas"]["KeptText"][];
         };
         /**
          * @description * `waiting_for_completions` - waiting_for_completions
@@ -1442,10 +1483,26 @@ export interface components {
             title: string;
             text: string;
         };
+        DraftAt: {
+            version: number;
+            writer: string;
+            step: number;
+        };
         DraftBodyRequest: {
             body: {
                 [key: string]: unknown;
             };
+            /** @description The version that this text was made from, 0 for none. Not given: the newest. */
+            base?: number;
+            /** @description Made by the client, once for each page. */
+            writer?: string;
+            /** @description Grows with each change that the writer saves. */
+            step?: number;
+        };
+        /** @description The draft that was on the page: it goes with the submit, a newer one stays. */
+        DraftOfRequest: {
+            base: number;
+            writer: string;
         };
         ErrorBody: {
             code: string;
@@ -1624,6 +1681,9 @@ export interface components {
             status: components["schemas"]["StatusEnum"];
             inference: components["schemas"]["InferenceState"];
         };
+        HeldClaim: {
+            claim: components["schemas"]["ClaimShape"];
+        };
         ImportProblem: {
             line: number;
             reason: string;
@@ -1678,6 +1738,14 @@ export interface components {
         KeptStep: {
             step: number;
             answers: number;
+        };
+        KeptText: {
+            id: number;
+            /** Format: date-time */
+            saved_at: string;
+            body: {
+                [key: string]: unknown;
+            };
         };
         Labeling: {
             required: number;
@@ -2430,6 +2498,8 @@ export interface components {
             claim: number;
             prompt: components["schemas"]["ShownPrompt"];
             responses: components["schemas"]["SeenResponse"][];
+            /** @description As it was set when the task was claimed. */
+            judging: components["schemas"]["Judging"];
             unacceptable: components["schemas"]["UnacceptableMark"][];
             strengths: (number | null)[];
             ratings: {
@@ -2985,9 +3055,13 @@ export interface components {
          * @enum {string}
          */
         RunStateEnum: "queued" | "running" | "finished" | "failed" | "canceled";
-        Saved: {
+        SavedDraft: {
             /** Format: date-time */
             saved_at: string;
+            /** @description Of the newest text. */
+            version: number;
+            /** @description A newer text was there: this one is kept beside it under this id. */
+            kept: number | null;
         };
         SeenResponse: {
             label: string;
@@ -3321,6 +3395,7 @@ export interface components {
             rationale?: string;
             active_ms?: number;
             demonstration?: components["schemas"]["DemonstrationRequest"] | null;
+            draft?: components["schemas"]["DraftOfRequest"];
         };
         TakenBackShape: {
             /** @description Null: others have the task by now. */
@@ -3444,6 +3519,27 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    getClaim: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                claim_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldClaim"];
+                };
+            };
+        };
+    };
     putDraft: {
         parameters: {
             query?: never;
@@ -3467,7 +3563,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Saved"];
+                    "application/json": components["schemas"]["SavedDraft"];
                 };
             };
         };
@@ -3492,6 +3588,55 @@ export interface operations {
         responses: {
             /** @description No response body */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    postKept: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
+            path: {
+                claim_id: number;
+                kept_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldClaim"];
+                };
+            };
+        };
+    };
+    deleteKept: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
+            path: {
+                claim_id: number;
+                kept_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3628,7 +3773,10 @@ export interface operations {
     postTakeBack: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
             path: {
                 claim_id: number;
             };

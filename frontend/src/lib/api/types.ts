@@ -24,9 +24,11 @@ export type PromptContent = Schemas["ShownPrompt"];
 /** A response; only a ranking's detail knows where it came from, and only for reviewers. */
 export type ResponseText = Schemas["Response_"] & { provenance?: Schemas["Provenance"] | null };
 
-export type Submit = Required<Schemas["SubmitRequest"]>;
-/** What a labeler says about a task: a submit without its idempotency key. */
-export type Judgment = Omit<Submit, "key">;
+export type Submit = Required<Omit<Schemas["SubmitRequest"], "draft">> & Pick<Schemas["SubmitRequest"], "draft">;
+/** What a labeler says about a task: a submit without its idempotency key and the draft it was made from. */
+export type Judgment = Omit<Submit, "key" | "draft">;
+export type KeptText = Schemas["KeptText"];
+export type SavedDraft = Schemas["SavedDraft"];
 export type Claim = Schemas["ClaimShape"];
 export type ClaimAnswer = Schemas["NextClaim"];
 export type RankingReceipt = Schemas["ReceiptShape"];
