@@ -27,7 +27,7 @@ def test_the_step_over_an_emptied_tier_is_the_sum(
 
 
 def test_all_that_are_alike_are_one_tie() -> None:
-    assert tied([[1], [3], [4]], [3, 3], [3, 4], {1: 1, 3: 1, 4: 1}) == (((1, 3, 4),), (), set())
+    assert tied([[1], [3], [4]], [3, 3], [3, 4], {1: 1, 3: 1, 4: 1}) == (((1, 3, 4),), (), frozenset())
 
 
 def test_the_same_answer_is_unacceptable_if_all_of_them_are_marked() -> None:
@@ -40,7 +40,7 @@ def test_different_answers_stay_where_they_were() -> None:
     assert tied([[2], [1, 3], [4]], [2, None], [4], apart) == (
         ((2,), (1, 3), (4,)),
         (2, None),
-        {4},
+        frozenset({4}),
     )
 
 
