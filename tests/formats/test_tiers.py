@@ -27,7 +27,8 @@ def test_the_step_over_an_emptied_tier_is_the_sum(
 
 
 def test_all_that_are_alike_are_one_tie() -> None:
-    assert tied([[1], [3], [4]], [3, 3], [3, 4], {1: 1, 3: 1, 4: 1}) == (((1, 3, 4),), (), frozenset())
+    placed = tied([[1], [3], [4]], [3, 3], [3, 4], {1: 1, 3: 1, 4: 1})
+    assert placed == (((1, 3, 4),), (), frozenset())
 
 
 def test_the_same_answer_is_unacceptable_if_all_of_them_are_marked() -> None:
