@@ -5,6 +5,7 @@ used stops the process with one line that names it and says what was expected.
 """
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -18,7 +19,14 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -150,6 +158,17 @@ class Environment(BaseSettings):
         description="Model that the local vLLM serves: a folder, a model hub id, or the bundled "
         f"{BUNDLED_MODEL}.",
     )
+    chat_template: str = Field(
+        "",
+        description="File with a chat template (Jinja) to be used instead of the model's own, by "
+        "the local vLLM and in training. Other vLLM servers are started with --chat-template.",
+    )
+    chat_template_kwargs: Annotated[dict[str, JsonValue], NoDecode] = Field(
+        {},
+        description="Settings of the chat template as a JSON object, sent with every request and "
+        'used in training; {"enable_thinking": false} asks many models for answers without '
+        "thoughts.",
+    )
     max_model_len: int = Field(
         2048,
         ge=128,
@@ -250,6 +269,26 @@ class Environment(BaseSettings):
         if value and len(value) < 32:
             raise ValueError("expected at least 32 characters")
         return value
+
+    @field_validator("chat_template")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        if value and not Path(value).expanduser().is_file():
+            raise ValueError("expected a file")
+        return str(Path(value).expanduser().absolute()) if value else ""
+
+    @field_validator("chat_template_kwargs", mode="before")
+    @classmethod
+    def _json_object(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            found = json.loads(value)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ValueError('expected a JSON object, as {"enable_thinking": false}')
+        return found
 
     @field_validator("storage_url")
     @classmethod
@@ -428,6 +467,8 @@ def variables() -> list[tuple[str, str, str]]:
         default = field.default
         if isinstance(default, tuple):
             default = ",".join(default)
+        if default == {}:
+            default = ""
         if isinstance(default, bool):
             default = str(default).lower()
         if default == CHECKOUT / "var":

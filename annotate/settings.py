@@ -208,6 +208,8 @@ INFERENCE_URLS = ENV.inference_urls
 INFERENCE_API_KEY = ENV.inference_api_key
 INFERENCE_CONCURRENCY = ENV.inference_concurrency
 INFERENCE_MODEL = ENV.model
+CHAT_TEMPLATE = ENV.chat_template
+CHAT_TEMPLATE_KWARGS = ENV.chat_template_kwargs
 # Replicas read it under the same path.
 INFERENCE_ADAPTER_FOLDER = ENV.var_dir / "served"
 GENERATION_AHEAD = ENV.generation_ahead

@@ -53,6 +53,14 @@ def read_adapter(folder: Path) -> AdapterFiles:
     return AdapterFiles(folder, card["sha256"], card, rank)
 
 
+def template_of(folder: Path) -> str:
+    """Hash of the chat template that the adapter was trained with; "" where it is not known."""
+    try:
+        return str(_card(folder)["template"])
+    except SwapRefused:
+        return ""
+
+
 def copy_adapter(files: AdapterFiles, destination: Path) -> None:
     """Put a checked copy at `destination`, whole or not at all. Raises SwapRefused.
 

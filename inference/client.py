@@ -11,8 +11,16 @@ from typing import Any, Self
 import httpx
 import orjson
 
+from formats.control_tokens import candidates, likely, neutral_messages
 from inference import refusals, replies
-from inference.completions import CompletionRequest, CompletionResult, Endpoint, Messages, ModelCard
+from inference.completions import (
+    CompletionRequest,
+    CompletionResult,
+    Endpoint,
+    Messages,
+    ModelCard,
+    Tokens,
+)
 from inference.errors import InferenceError
 
 CONNECT_S = 5.0
@@ -20,6 +28,7 @@ PROBE_S = 5.0  # health, models, metrics
 TOKENIZE_S = 30.0
 LOAD_S = 60.0  # an adapter: 40 ms, more when the engine is in the middle of a long step
 MAX_BODY = 32 * 2**20  # bytes; a token takes about 150 with its log-probability
+MOST_KNOWN = 10_000  # texts of which the tokenizer was asked; prompts of code have many
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -37,6 +46,7 @@ class ReplicaClient:
 
     def __init__(self, endpoint: Endpoint, *, api_key: str = "") -> None:
         self.endpoint = endpoint
+        self._control: dict[str, bool] = {}  # texts that its tokenizer reads as one token
         self._http = httpx.AsyncClient(
             base_url=endpoint.url,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
@@ -68,16 +78,55 @@ class ReplicaClient:
         Cancelling the call closes the connection, upon which vLLM drops the request.
         """
         deadline_s = request.deadline_s or deadline_for(request.sampling.max_tokens)
+        messages = await self._neutral(request.model, request.messages)
+        body = {**request.body(), "messages": messages, **self._template_settings()}
+        if self.endpoint.stop_token_ids:
+            body["stop_token_ids"] = list(self.endpoint.stop_token_ids)
         began = time.monotonic()
-        raw = await self._exchange("POST", "/v1/chat/completions", deadline_s, request.body())
+        raw = await self._exchange("POST", "/v1/chat/completions", deadline_s, body)
         reply = replies.decode(raw, self.endpoint)
         return replies.read_completions(reply, request, self.endpoint, time.monotonic() - began)
 
-    async def tokenize(self, model: str, messages: Messages) -> list[int]:
-        """Token ids of a conversation after the chat template, with the start of the answer."""
-        body = {"model": model, "messages": [dict(message) for message in messages]}
+    async def tokenize(self, model: str, messages: Messages, *, answered: bool = False) -> Tokens:
+        """A conversation after the chat template, with the start of the answer.
+
+        answered: it ends with the assistant's answer, and no other is to begin.
+        """
+        said = await self._neutral(model, messages)
+        asked: dict[str, Any] = {"messages": said, "add_generation_prompt": not answered}
+        return await self._tokens(model, asked | self._template_settings())
+
+    async def _neutral(self, model: str, messages: Messages) -> list[dict[str, str]]:
+        """The messages without control tokens, as training reads them (formats.control_tokens)."""
+        texts = [message["content"] for message in messages]
+        found = candidates(texts)
+        if new := [text for text in found if text not in self._control]:
+            if len(self._control) > MOST_KNOWN:
+                self._control.clear()
+            try:
+                read = set((await self._tokens(model, {"prompt": "\n".join(new)})).texts)
+            except InferenceError as error:
+                if not error.permanent:
+                    raise
+                # A proxy may keep /tokenize to itself: what is well known then has to do.
+                read = set(likely(new))
+            self._control |= {text: text in read for text in new}
+        return neutral_messages(messages, {text for text in found if self._control.get(text)})
+
+    async def _tokens(self, model: str, asked: dict[str, Any]) -> Tokens:
+        body = {
+            "model": model,
+            "return_token_strs": True,
+            # Without what begins a text; chat templates write it themselves.
+            "add_special_tokens": False,
+            **asked,
+        }
         raw = await self._exchange("POST", "/tokenize", TOKENIZE_S, body)
         return replies.read_tokens(replies.decode(raw, self.endpoint), self.endpoint)
+
+    def _template_settings(self) -> dict[str, Any]:
+        kwargs = self.endpoint.chat_template_kwargs
+        return {"chat_template_kwargs": dict(kwargs)} if kwargs else {}
 
     async def check_health(self) -> None:
         """Returns when the engine lives. Raises InferenceError."""

@@ -16,7 +16,8 @@ class Endpoint:
 
     models: what may be asked for. answers_as: which served name answers for such a name, where it
     is another (an alias, or a base behind its zero adapter). adapters: content hashes by served
-    name.
+    name. stop_token_ids: what ends a turn by the chat template; vLLM stops at the end of a text by
+    itself. chat_template_kwargs: settings of the chat template, as the model was trained with.
     """
 
     name: str
@@ -26,6 +27,8 @@ class Endpoint:
     max_model_len: int | None = None
     answers_as: Mapping[str, str] = field(default_factory=dict)
     adapters: Mapping[str, str] = field(default_factory=dict)
+    stop_token_ids: tuple[int, ...] = ()
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,14 @@ class CompletionRequest:
         if self.cache_salt:
             body["cache_salt"] = self.cache_salt
         return body
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Of a text or a conversation, by a replica's tokenizer. texts: what each token is called."""
+
+    ids: tuple[int, ...]
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

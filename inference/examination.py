@@ -7,14 +7,17 @@ any number of times.
 import asyncio
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 from django.db import transaction
 from django.utils import timezone
 
 from inference import chat_template, selftest
+from inference.adapter_files import template_of
+from inference.chat_template import Measured
 from inference.errors import InferenceError
 from inference.locks import try_lock
-from inference.models import Adapter, Replica, Serving
+from inference.models import Adapter, Replica, ServedModel, Serving
 from inference.replicas import client_of, settle
 from inference.selftest import Verdict
 
@@ -52,7 +55,7 @@ def examine(replica: Replica, *, idle_wait_s: float | None = None) -> dict[str, 
     except InferenceError as error:
         log.warning("Self-test of %s broke off: %s", replica.name, error)
         verdicts = {name: Verdict(None, error.summary) for name in names}
-        template = replica.chat_template_hash
+        template = Measured(replica.chat_template_hash, tuple(replica.stop_token_ids))
     return verdicts if _record_verdicts(replica, names, verdicts, template) else {}
 
 
@@ -64,7 +67,7 @@ def _names_to_test(replica: Replica) -> dict[str, bool]:
 
 async def _test(
     replica: Replica, names: list[str], same: Mapping[str, str], idle_wait_s: float | None
-) -> tuple[dict[str, Verdict], str]:
+) -> tuple[dict[str, Verdict], Measured]:
     async with client_of(replica) as client:
         verdicts = await selftest.run(client, names, same=same, idle_wait_s=idle_wait_s)
         try:
@@ -73,13 +76,13 @@ async def _test(
             if not error.permanent:  # a proxy may keep /tokenize to itself; that harms nobody
                 raise
             log.warning("%s does not tell its chat template: %s", replica.name, error)
-            template = ""
+            template = Measured("", ())
         return verdicts, template
 
 
 @transaction.atomic
 def _record_verdicts(
-    tested: Replica, names: dict[str, bool], verdicts: dict[str, Verdict], template: str
+    tested: Replica, names: dict[str, bool], verdicts: dict[str, Verdict], template: Measured
 ) -> bool:
     replica = Replica.objects.select_for_update().get(pk=tested.pk)
     if replica.start_id != tested.start_id or _names_to_test(replica).keys() != names.keys():
@@ -96,15 +99,34 @@ def _record_verdicts(
                 Serving.Selftest.PASSED if verdict.passed else Serving.Selftest.FAILED
             )
             if verdict.passed:
+                serving.detail += _other_template(serving.served_model, template)
                 serving.reloads, serving.probed_at = 0, now
         serving.save()
-    replica.chat_template_hash = template
+    replica.chat_template_hash = template.hash
+    replica.stop_token_ids = list(template.stop_token_ids)
     if any(verdict.passed is not None for verdict in verdicts.values()):
         replica.misses = 0  # it answered, and more than a check asks for
     if replica.state not in (Replica.State.DOWN, Replica.State.UNKNOWN):
         settle(replica)
     replica.save()
     return True
+
+
+def _other_template(model: ServedModel, served: Measured) -> str:
+    """In words, when an adapter was trained with another chat template than the replica uses."""
+    adapter = Adapter.objects.filter(served_model=model, zero=False).first()
+    if adapter is None or not served.hash:
+        return ""
+    trained = template_of(Path(adapter.folder))
+    if trained in ("", served.hash):
+        return ""
+    words = (
+        " It was trained with another chat template than this server uses, or with other settings "
+        "of it, or the template writes the date. Start the server with the template of the "
+        "training, and set CHAT_TEMPLATE_KWARGS as it was then."
+    )
+    log.warning("%s:%s", model.name, words)
+    return words
 
 
 def zero_adapters() -> dict[str, str]:

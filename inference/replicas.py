@@ -241,5 +241,9 @@ def _lacking(replica: Replica) -> list[Serving]:
 
 
 def client_of(replica: Replica) -> ReplicaClient:
-    endpoint = Endpoint(name=replica.name, url=replica.url)
+    endpoint = Endpoint(
+        name=replica.name,
+        url=replica.url,
+        chat_template_kwargs=settings.CHAT_TEMPLATE_KWARGS,
+    )
     return ReplicaClient(endpoint, api_key=settings.INFERENCE_API_KEY)

@@ -17,6 +17,7 @@ from inference.completions import (
     FinishReason,
     ModelCard,
     Position,
+    Tokens,
 )
 from inference.errors import InferenceError
 
@@ -117,10 +118,17 @@ def read_models(reply: Any, endpoint: Endpoint) -> list[ModelCard]:
     return list(cards.values())
 
 
-def read_tokens(reply: Any, endpoint: Endpoint) -> list[int]:
-    """Token ids of an answer of /tokenize."""
-    tokens = _list(_object(reply, "the answer", endpoint).get("tokens"), "tokens", endpoint)
-    return [_count(token, "a token", endpoint) for token in tokens]
+def read_tokens(reply: Any, endpoint: Endpoint) -> Tokens:
+    """The tokens of an answer of /tokenize that was asked for their texts."""
+    reply = _object(reply, "the answer", endpoint)
+    ids = _list(reply.get("tokens"), "tokens", endpoint)
+    texts = _list(reply.get("token_strs"), "token_strs", endpoint)
+    if len(ids) != len(texts):
+        raise bad(endpoint, f"{len(ids)} tokens with {len(texts)} texts")
+    return Tokens(
+        tuple(_count(token, "a token", endpoint) for token in ids),
+        tuple(_text(text, "a token's text", endpoint) for text in texts),
+    )
 
 
 def storable(text: str) -> str:

@@ -118,7 +118,7 @@ class Pool:
         if lane is None:
             raise NoReplica(model)
         served = lane.endpoint.answers_as.get(model, model)
-        return len(await lane.client.tokenize(served, messages))
+        return len((await lane.client.tokenize(served, messages)).ids)
 
     async def _attempt(self, lane: _Lane, request: CompletionRequest) -> list[CompletionResult]:
         served = lane.endpoint.answers_as.get(request.model, request.model)

@@ -122,6 +122,7 @@ def vllm(env: Environment) -> Spec:
         cache_gb=env.inference_cache_gb,
         adapters=env.inference_adapters,
         adapter_rank=env.inference_adapter_rank,
+        chat_template=env.chat_template,
     )
     commands: list[Sequence[str]] = [server.command()]
     if env.model == BUNDLED_MODEL:

@@ -1,6 +1,7 @@
 """A scripted stand-in for vLLM on a real socket: answers well, or as badly as it is told to."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -123,6 +124,25 @@ def good_reply(body: Json, voice: str | None = None) -> Json:
     }
 
 
+CONTROL = ("<|im_start|>", "<|im_end|>")  # tokens 1 and 2; every other character is its own
+
+
+def tokenized(body: Json) -> Json:
+    """ChatML, a token a character. Settings of the template begin the text."""
+    text = body.get("prompt", "")
+    if "messages" in body:
+        settings = body.get("chat_template_kwargs")
+        text = json.dumps(settings) if settings else ""
+        for turn in body["messages"]:
+            text += f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n"
+        text += "<|im_start|>assistant\n" if body.get("add_generation_prompt", True) else ""
+    forms = "|".join(map(re.escape, CONTROL))
+    parts = [part for part in re.split(f"({forms})", text) if part]
+    texts = [one for part in parts for one in ([part] if part in CONTROL else part)]
+    ids = [1 + CONTROL.index(one) if one in CONTROL else 3 + ord(one) for one in texts]
+    return {"count": len(ids), "tokens": ids, "token_strs": texts}
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     fake: FakeVllm
@@ -158,8 +178,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         behaviour = self.fake.always or self.fake.next_behaviour()
         if self.path == "/tokenize" and not self.fake.hides_tokenize:
-            text = json.dumps(self.body["messages"])
-            self.send_json(200, {"count": len(text), "tokens": [ord(c) for c in text]})
+            self.send_json(200, tokenized(self.body))
         elif behaviour:
             behaviour(self)
         elif self.path == "/tokenize":

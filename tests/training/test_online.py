@@ -1,15 +1,18 @@
 """RLOO and GRPO by TRL: rewards from functions and from reward models, and what is refused."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from tests.training.test_kto import watched
 from tests.training.trl_runs import Told, make_spec, model_folder, told_by, write_lines
 from training.engine.adapters import read_adapter
 from training.engine.errors import SpecError
+from training.engine.methods import online as online_module
 from training.engine.methods.online import run_online
 from training.engine.methods.reward import run_reward
 from training.engine.process import RunFolder
@@ -135,3 +138,47 @@ def test_an_adapter_that_is_no_reward_model_is_refused(
     folder = str(tmp_path / "policy" / "adapter")
     with pytest.raises(SpecError, match="is no reward model"):
         run(tmp_path, make("rloo", model, pairs, [folder]))
+
+
+SEEN: list[list[int]] = []
+
+
+def remembers(completion_ids: Sequence[Sequence[int]], **others: Any) -> list[float]:
+    SEEN.extend(list(ids) for ids in completion_ids)
+    return [float(len(ids)) for ids in completion_ids]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_answers_stop_at_the_end_of_the_turn_although_it_is_not_the_end_of_a_text(
+    method: str, tmp_path: Path, pairs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shape of a base model with a chat template: ChatML, and <|endoftext|> as eos."""
+    place = model_folder(tmp_path)
+    of: Any = AutoTokenizer.from_pretrained(place)
+    of.eos_token = "<|endoftext|>"
+    of.save_pretrained(place)
+    for name in ("config.json", "generation_config.json"):
+        values = json.loads((place / name).read_text())
+        (place / name).write_text(json.dumps({**values, "eos_token_id": 0}))
+    end = of.convert_tokens_to_ids("<|im_end|>")
+    masks: list[Any] = []
+    trainer = online_module._Rloo if method == "rloo" else online_module._Grpo
+    inner = trainer._generate_and_score_completions
+
+    def watching(self: Any, inputs: Any) -> Any:
+        made = inner(self, inputs)
+        masks.append((made["completion_ids"], made["completion_mask"]))
+        return made
+
+    monkeypatch.setattr(trainer, "_generate_and_score_completions", watching)
+    SEEN.clear()
+    online = {"rewards": [f"{__name__}:remembers"], "generations": 8, "max_new_tokens": 60}
+    run(tmp_path, make_spec(method, place, {"pairs": [pairs]}, online=online))
+
+    ended = [ids for ids in SEEN if end in ids]
+    assert len(ended) > 2
+    assert all(ids.index(end) == len(ids) - 1 for ids in ended)
+    for ids, mask in masks:
+        for row, counted in zip(ids.tolist(), mask.tolist(), strict=True):
+            learned = [token for token, one in zip(row, counted, strict=True) if one]
+            assert end not in learned[:-1]

@@ -19,6 +19,7 @@ Values = dict[str, Any]
 LARGEST = 64 * 1024  # characters of JSON
 DATA, ADAPTERS = "data", "adapters"
 GENERAL_TEXT = f"{DATA}/general.txt"
+CHAT_TEMPLATE = "chat_template.jinja"
 # The sections of methods that answer prompts themselves; a reward adapter says how well.
 REWARDED = ("online", "ppo")
 PARENT_USES = ("continue", "reference", "both")
@@ -41,6 +42,8 @@ DECIDED = frozenset(
         "merge",
         "base.model",
         "base.revision",
+        "base.chat_template",
+        "base.chat_template_kwargs",
         "base.trust_remote_code",
         "dpo.reference_cache",
         "online.rewards",
@@ -60,6 +63,8 @@ class Choice:
     data: the engine's `data` for the method, as the snapshot's manifest says it; None: it has none.
     limits: of `data`, as the snapshot's rounds wrote; they come before the preset's. base: name of
     the model. parent, judge: content hashes of adapters, "" for none.
+    base: name of the model. parent, judge: content hashes of adapters, "" for none. own_template:
+    a chat template lies in the run folder; chat_template_kwargs: settings of it, as it is served.
     """
 
     method: str
@@ -71,6 +76,8 @@ class Choice:
     parent_use: str = "continue"
     judge: str = ""
     limits: Mapping[str, int] = field(default_factory=dict)
+    own_template: bool = False
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def assemble(choice: Choice) -> Values:
@@ -191,6 +198,12 @@ def _with_decided(choice: Choice, method: Method, chosen: Values) -> Values:
         "data": {**_data(choice, method), **choice.limits},
         "base": {"model": choice.base},
     }
+    base: Values = {"model": choice.base}
+    if choice.own_template:
+        base["chat_template"] = CHAT_TEMPLATE
+    if choice.chat_template_kwargs:
+        base["chat_template_kwargs"] = dict(choice.chat_template_kwargs)
+    decided: dict[str, Values] = {"data": _data(choice, method), "base": base}
     if choice.judge and method.section:
         decided[method.section] = {"rewards": [f"{ADAPTERS}/{choice.judge}"]}
     for section, inner in decided.items():

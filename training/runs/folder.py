@@ -23,6 +23,7 @@ KEPT = frozenset(
         "result.json",
         "log.txt",
         "adapter",
+        "chat_template.jinja",
     }
 )
 

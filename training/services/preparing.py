@@ -12,7 +12,15 @@ from django.core.files.storage import storages
 from annotate.errors import Conflict
 from training import adapter_store, material
 from training.models import TrainingRun
-from training.runs.assembly import ADAPTERS, DATA, GENERAL_TEXT, adapters_of, files_of, located
+from training.runs.assembly import (
+    ADAPTERS,
+    CHAT_TEMPLATE,
+    DATA,
+    GENERAL_TEXT,
+    adapters_of,
+    files_of,
+    located,
+)
 from training.runs.base_model import name_of
 from training.runs.folder import RunFiles
 
@@ -41,8 +49,19 @@ def prepare(run: TrainingRun, folder: RunFiles, place: str, alive: Alive) -> Non
     for content_hash in adapters_of(run.spec):
         _copy_adapter(content_hash, folder.root / ADAPTERS / content_hash)
         alive()
+    if run.spec["base"].get("chat_template"):
+        _copy_template(folder)
     spec = located(run.spec, place, settings.TRAINING_ROLLOUTS_URL)
     _write_whole(folder.spec, json.dumps(spec, indent=2, ensure_ascii=False) + "\n")
+
+
+def _copy_template(folder: RunFiles) -> None:
+    if not settings.CHAT_TEMPLATE:
+        raise Conflict(
+            "The run is for a chat template of its own, and this worker has none. "
+            "Set CHAT_TEMPLATE, or create a new run."
+        )
+    shutil.copyfile(settings.CHAT_TEMPLATE, folder.root / CHAT_TEMPLATE)
 
 
 def _copy_data(run: TrainingRun, path: str, folder: RunFiles, alive: Alive) -> None:

@@ -81,6 +81,8 @@ def draft(
             parent_use=parent_use,
             judge=judge.content_hash if judge else "",
             limits=limits_of(snapshot.manifest["counts"], wanted, preset),
+            own_template=bool(settings.CHAT_TEMPLATE),
+            chat_template_kwargs=settings.CHAT_TEMPLATE_KWARGS,
         )
     )
     return Draft(spec, snapshot, parent, judge)

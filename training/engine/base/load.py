@@ -22,7 +22,9 @@ from transformers.models.auto.modeling_auto import (
 
 from training.engine.base.content import content_hash
 from training.engine.base.prepare import prepare, without_pooler, without_repacking
+from training.engine.base.quantized import refuse_mostly_whole
 from training.engine.base.source import locate
+from training.engine.base.template import set_template
 from training.engine.errors import OutOfMemory, SpecError
 from training.engine.spec import Base, Precision
 
@@ -68,6 +70,9 @@ def load_base(
     folder = locate(base)
     place = torch.device(device) if device is not None else default_device()
     found = _kind(folder, kind, base.trust_remote_code)
+    if base.precision in QUANTIZED:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=base.trust_remote_code)
+        refuse_mostly_whole(base, config, folder.name)
     model = read_model(base, folder, kind=found, device=place, sharded=sharded)
     prepare(model, gradient_checkpointing=base.gradient_checkpointing)
     return LoadedBase(
@@ -134,15 +139,21 @@ def _kind(folder: Path, wanted: str, trust_remote_code: bool) -> Kind:
 
 
 def read_tokenizer(base: Base, folder: Path) -> Any:
-    """As it is in the folder: a pad token is not made up (see `padding_token`)."""
+    """As it is in the folder, with the spec's chat template; a pad token is not made up (see
+    `padding_token`). Raises SpecError.
+    """
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=base.trust_remote_code)
+        tokenizer: Any = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=base.trust_remote_code
+        )
     except (OSError, ValueError, KeyError, ImportError) as problem:
         raise SpecError(
             f"base.model: {folder.name} has no tokenizer that can be read: {_line(problem)}",
             advice="Put the tokenizer's files (tokenizer.json, tokenizer_config.json) beside the "
             "weights.",
         ) from problem
+    set_template(base, tokenizer)
+    return tokenizer
 
 
 def read_model(

@@ -10,10 +10,11 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import TemplateError
 
+from training.engine.data.control_tokens import ControlTokens
 from training.engine.data.report import Refused
 from training.engine.errors import DataError
 
@@ -36,26 +37,50 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
 REFUSED = "the chat template refuses the conversation"
+NO_SYSTEM_ROLE = (
+    "the chat template takes no system message (data.system_role: fold puts it into the user's "
+    "first turn)"
+)
+NO_THOUGHT = (
+    "a completion has no thought, and the prompt opens one (base.chat_template_kwargs, as "
+    '{"enable_thinking": false}, makes the template ask for none)'
+)
+
+SystemRole = Literal["refuse", "fold"]
 
 _ANSWER = "Blue it is: Ωmega 7"
+_RULE = "Speak as Ωmega 7 does"
+_THOUGHT_ENDS = "</think>"
+# A prompt that leaves the model in the middle of a thought.
+_OPEN = re.compile(r"<think>\s*\Z")
 # What templates of reasoning models print in place of thoughts that they do not know.
-_NO_THOUGHTS = re.compile(r"\s*<think>\s*</think>\s*")
-_USE_ANOTHER = "Give the model a chat template as it is used by its authors for generation."
+_NO_THOUGHTS = re.compile(r"\s*(<think>)?\s*</think>\s*")
+_USE_ANOTHER = (
+    "Give the model a chat template as it is used by its authors for generation: as a file in "
+    "base.chat_template, with settings for it in base.chat_template_kwargs."
+)
 
 
 class Chat:
     """A tokenizer's chat template.
 
     head: blanks that stand between the prompt and an answer (Llama 2: a space), mostly "".
-    end: the token that ends the assistant's turn. Both are found by rendering known conversations.
+    end: the token that ends the assistant's turn. thinks: prompts open a thought, which completions
+    have to close. All are found by rendering known conversations. system_role: as given.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        """Raises DataError for a template that cannot be trained with."""
+    def __init__(self, tokenizer: Any, *, system_role: SystemRole = "refuse") -> None:
+        """system_role: what becomes of a system message where the template has no place for it.
+
+        Raises DataError for a template that cannot be trained with.
+        """
         self.tokenizer = tokenizer
         self._template = None if tokenizer.chat_template else _plain(tokenizer)
+        self.system_role = system_role
+        self._control = ControlTokens(tokenizer)
+        self.thinks = all(_OPEN.search(self._opened(probe)) for probe in PROBES)
         found = [self._around_answer(probe) for probe in PROBES]
-        surroundings = {(_blanks(before), self._end(behind)) for before, behind in found}
+        surroundings = {(self._head(before), self._end(behind)) for before, behind in found}
         if len(surroundings) > 1:
             raise DataError(
                 "The chat template surrounds an answer differently in different conversations: "
@@ -67,17 +92,31 @@ class Chat:
     def prompt(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The conversation with the start of the assistant's turn, special tokens as text.
 
-        Raises Refused where the template refuses it, DataError if it takes no system message.
+        Control tokens within the messages are no control tokens any more. Raises Refused where the
+        template refuses it.
         """
+        turns: Sequence[Mapping[str, str]] = self._control.neutral(messages)
+        if turns[0]["role"] == "system" and not self.takes_system:
+            if self.system_role == "refuse" or len(turns) < 2:
+                raise Refused(NO_SYSTEM_ROLE)
+            turns = folded(turns)
         try:
-            return self._render(messages, answered=False)
+            return self._render(turns, answered=False)
         except TemplateError as error:
-            if messages[0]["role"] == "system" and self._takes(messages[1:]):
-                raise DataError(
-                    f"The chat template takes no system message: {error}.",
-                    advice="Move the system messages of the data into the user's first turn.",
-                ) from error
             raise Refused(REFUSED, str(error)[:120]) from None
+
+    def has_thought(self, text: str) -> bool:
+        """Whether a whole completion closes the thought that the prompt opens, if it opens one."""
+        return not self.thinks or _THOUGHT_ENDS in text
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether a system message is part of what the model reads."""
+        try:
+            text = self._render([{"role": "system", "content": _RULE}, *PROBES[0]], answered=False)
+        except TemplateError:
+            return False
+        return _RULE in text
 
     @cached_property
     def hash(self) -> str:
@@ -87,13 +126,6 @@ class Chat:
         )["input_ids"]
         text = ";".join(",".join(str(token) for token in tokens) for tokens in ids)
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def _takes(self, messages: Sequence[Mapping[str, str]]) -> bool:
-        try:
-            self._render(messages, answered=False)
-        except TemplateError:
-            return False
-        return True
 
     def _render(self, messages: Sequence[Mapping[str, str]], *, answered: bool) -> str:
         # Without `tokenize` a text, whatever transformers makes the type of tokens.
@@ -105,10 +137,24 @@ class Chat:
         )
         return rendered
 
-    def _around_answer(self, messages: Sequence[Mapping[str, str]]) -> tuple[str, str]:
-        """What is printed before an answer, from the end of the prompt on, and behind it."""
+    def _opened(self, messages: Sequence[Mapping[str, str]]) -> str:
         try:
-            prompt = self._render(messages, answered=False)
+            return self._render(messages, answered=False)
+        except (TemplateError, ValueError, TypeError) as error:
+            raise DataError(
+                f"The chat template cannot be used: {error}.", advice=_USE_ANOTHER
+            ) from error
+
+    def _around_answer(self, messages: Sequence[Mapping[str, str]]) -> tuple[str, str]:
+        """What is printed before an answer, from the end of the prompt on, and behind it.
+
+        Of an answer whose thoughts are unknown templates print none, or empty ones: an open thought
+        is no part of the prompt that is looked for.
+        """
+        prompt = self._opened(messages)
+        if self.thinks:
+            prompt = _OPEN.sub("", prompt)
+        try:
             whole = self._render(
                 [*messages, {"role": "assistant", "content": _ANSWER}], answered=True
             )
@@ -130,6 +176,12 @@ class Chat:
         head, _, tail = whole[len(prompt) :].rpartition(_ANSWER)
         return head, tail
 
+    def _head(self, before: str) -> str:
+        if self.thinks and not before.strip():
+            # The blanks stand behind a thought, and the model writes them.
+            return ""
+        return _blanks(before)
+
     def _end(self, tail: str) -> tuple[int, ...]:
         """The first special token behind an answer; without one, that which ends a text.
 
@@ -149,6 +201,12 @@ class Chat:
             "eos_token.",
             advice="Set eos_token in its tokenizer_config.json.",
         )
+
+
+def folded(messages: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """The system message before the text of the first turn, as authors of such models say it."""
+    system, first, *others = messages
+    return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
 
 
 def template_hash(tokenizer: Any) -> str:

@@ -66,7 +66,7 @@ def load_demonstrations(data: Data, tokenizer: Any) -> Demonstrations:
         "evaluation_demonstrations": data.evaluation_demonstrations,
     }
     parts = [(role, CONVERSATIONS, paths) for role, paths in names.items()]
-    source = Source(data, Chat(tokenizer), parts)
+    source = Source(data, Chat(tokenizer, system_role=data.system_role), parts)
     found = list(_placed(source, "demonstrations"))
     if data.evaluation_demonstrations:
         held_out = list(_placed(source, "evaluation_demonstrations"))

@@ -1,5 +1,6 @@
 """Texts as token ids, each distinct one encoded once."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from training.engine.groups import Tokens
 # Byte that no UTF-8 text has: it keeps the keys of cut-off completions apart.
 _CUT_OFF = b"\xff"
 _ANCHOR = "\n"
+_OPENED = re.compile(r"\A\s*<think>\n?")
 
 
 class Encoder:
@@ -39,6 +41,7 @@ class Encoder:
             "template": self.chat.hash,
             "end": self.chat.end,
             "head": self.chat.head,
+            "system_role": self.chat.system_role,
             "max_prompt_tokens": self.longest_prompt,
             "max_completion_tokens": self._longest_completion,
         }
@@ -86,6 +89,8 @@ class Encoder:
 
     def _written(self, text: str) -> str:
         head = self.chat.head
+        if self.chat.thinks:  # the prompt has opened the thought already
+            text = _OPENED.sub("", text)
         return text if text.startswith(head) else head + text
 
     def _tokens(self, ids: Iterable[int]) -> Tokens:

@@ -48,7 +48,7 @@ def load_preferences(
     measured = Choice(data.ties, data.unacceptable, margins=True, single=for_kto)
     source = Source(
         data,
-        Chat(tokenizer),
+        Chat(tokenizer, system_role=data.system_role),
         [
             ("rankings", RANKINGS, data.rankings),
             ("pairs", PAIRS, data.pairs),

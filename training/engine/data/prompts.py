@@ -51,7 +51,7 @@ def load_prompts(data: Data, tokenizer: Any) -> Prompts:
         for prefix in ("", "evaluation_")
         for kind, format in kinds
     ]
-    source = Source(data, Chat(tokenizer), parts)
+    source = Source(data, Chat(tokenizer, system_role=data.system_role), parts, answered=False)
     found = list(_prompts(source, [kind for kind, _ in kinds]))
     if data.evaluation:
         held_out = list(_prompts(source, [f"evaluation_{kind}" for kind, _ in kinds]))

@@ -10,7 +10,7 @@ import orjson
 
 from formats.conversation import Messages, prompt_hash
 from training.engine.data import files
-from training.engine.data.chat import Chat
+from training.engine.data.chat import NO_THOUGHT, Chat
 from training.engine.data.encoding import Encoder
 from training.engine.data.examples import Example, Said
 from training.engine.data.fitting import Fitted, Fitting
@@ -59,11 +59,19 @@ class Encoded:
 class Source:
     """Reads and encodes files, and counts what is left out.
 
+    answered: the answers of the rows are wanted, not their prompts only.
     Raises DataError from the start for a file that is not there or a chat template that cannot be
     trained with.
     """
 
-    def __init__(self, data: Data, chat: Chat, parts: Sequence[tuple[str, Format, Iterable[str]]]):
+    def __init__(
+        self,
+        data: Data,
+        chat: Chat,
+        parts: Sequence[tuple[str, Format, Iterable[str]]],
+        *,
+        answered: bool = True,
+    ) -> None:
         self.drops = Drops()
         self.parts = [Part(role, format, files.located(names)) for role, format, names in parts]
         paths = [path for part in self.parts for path in part.paths]
@@ -74,6 +82,8 @@ class Source:
                 f"The data file {doubled[0]} is given twice.", advice="Keep one of them."
             )
         self._labels = dict(zip(paths, files.labels(paths), strict=True))
+        self._chat = chat
+        self._answered = answered
         self._encoder = Encoder(
             chat,
             max_prompt_tokens=data.max_prompt_tokens,
@@ -118,6 +128,8 @@ class Source:
             said = without_alike_pairs(example, self.drops)
             if isinstance(prompt, Refused):
                 self.drops.refuse(example.where, prompt, unit="prompts")
+            elif not self._has_thoughts(example):
+                self.drops.add(example.where, NO_THOUGHT)
             else:
                 yield self._encoded(replace(example, said=said), prompt, completions)
 
@@ -136,6 +148,12 @@ class Source:
             example.said,
             example.held_out,
             example.desirable,
+        )
+
+    def _has_thoughts(self, example: Example) -> bool:
+        """Where prompts open a thought, each whole answer has to close it."""
+        return not self._answered or all(
+            one.cut_off or self._chat.has_thought(one.text) for one in example.answers
         )
 
 

@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> int:
 def of_spec(path: Path) -> MemoryEstimate:
     """Paths in the spec begin at its folder. Raises SpecError."""
     spec = read_spec(path)
-    base = with_absolute_model(spec.base, RunFolder(path.parent))
+    # A template of its own takes no memory, and need not be there yet.
+    base = spec.base.model_copy(update={"chat_template": None})
+    base = with_absolute_model(base, RunFolder(path.parent))
     return estimate(ModelShape.from_config(read_config(base)), spec)
 
 

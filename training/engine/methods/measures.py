@@ -9,7 +9,8 @@ from torch import Tensor
 
 from training.engine.adapters import reference_active
 from training.engine.base import LoadedBase
-from training.engine.data import Chat, load_demonstrations, load_text
+from training.engine.data import load_demonstrations, load_text
+from training.engine.ending import ends_of_turn
 from training.engine.errors import DataError
 from training.engine.evaluation.drift import kl_drift, length_drift, predictions
 from training.engine.evaluation.forgetting import Forgetting, forgetting, passages_of
@@ -134,7 +135,7 @@ def _length(policy: Measured, groups: Sequence[Group]) -> Evaluation:
 
 def _answers(policy: Measured, prompts: Sequence[Tokens]) -> list[Sample]:
     tokenizer = policy.base.tokenizer
-    ends = Chat(tokenizer).end
+    ends = ends_of_turn(tokenizer, policy.base.model)
     pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     settings = policy.spec.evaluation
     decoding = Decoding(settings.max_new_tokens, ends=ends, pad=pad, temperature=0.0)

@@ -13,6 +13,7 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from training.engine.base import refuse_longer
 from training.engine.data import Prompt, load_prompts
+from training.engine.ending import set_ends
 from training.engine.errors import SpecError
 from training.engine.evaluation.report import Evaluation
 from training.engine.methods.rewards import reward_functions
@@ -61,6 +62,7 @@ def run_online(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopR
     if spec.online is None:
         raise SpecError("online.rewards is missing: RLOO and GRPO learn from rewards.")
     policy = open_policy(spec, folder, reporter, stop)
+    set_ends(policy.base.tokenizer, policy.base.model)
     rewards = reward_functions(policy, spec.online)
     reporter.phase("reading the data")
     data = load_prompts(spec.data, policy.base.tokenizer)

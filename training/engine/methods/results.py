@@ -32,7 +32,7 @@ def write_adapter(
     head: of a reward model. state: the weights by name where processes share them. beside: writes
     what else belongs to it. For the first process only. Raises OSError when it cannot be written.
     """
-    card = {
+    card: dict[str, Any] = {
         "base": base.content_hash,
         "base_name": base.name,
         "method": spec.method.value,
@@ -40,6 +40,9 @@ def write_adapter(
         "spec": shareable(spec, base.name),
         "data": data_hash,
     }
+    if spec.base.chat_template or spec.base.chat_template_kwargs:
+        # As it was used, with its settings, for whoever asks the adapter later.
+        card["chat_template"] = base.tokenizer.chat_template
     content_hash = save_adapter(
         model, folder.adapter, card=card, head=head, state=state, beside=beside
     )
@@ -57,6 +60,8 @@ def shareable(spec: RunSpec, base_name: str) -> dict[str, Any]:
     """The spec as it goes with an adapter: of paths on this machine only the last part."""
     found = spec.model_dump(mode="json")
     found["base"]["model"] = base_name
+    if spec.base.chat_template:
+        found["base"]["chat_template"] = Path(spec.base.chat_template).name
     data = found["data"]
     for field, value in data.items():
         if isinstance(value, list):

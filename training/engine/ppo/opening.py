@@ -8,9 +8,16 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from training.engine.adapters import StoredAdapter, attach_lora, read_adapter, serving_warning
+from training.engine.adapters import (
+    StoredAdapter,
+    attach_lora,
+    read_adapter,
+    serving_warning,
+    share_warning,
+)
 from training.engine.base import LoadedBase, load_base, refuse_longer
-from training.engine.data import Chat, Prompts, load_preferences, load_prompts, template_hash
+from training.engine.data import Prompts, load_preferences, load_prompts, template_hash
+from training.engine.ending import ends_of_turn
 from training.engine.errors import DataError, SpecError
 from training.engine.fused import fuse
 from training.engine.groups import Group
@@ -27,6 +34,8 @@ from training.engine.process import Reporter, RunFolder, StopRequest
 from training.engine.spec import RunSpec
 from training.engine.spec.ppo import PPO
 
+# A reward model of another base is asked with a template of its own.
+NO_TEMPLATE: Mapping[str, Any] = {"chat_template": None, "chat_template_kwargs": {}}
 NO_RANKINGS = "the spec names no rankings or pairs"
 
 
@@ -58,7 +67,8 @@ class Session:
     @property
     def sampling(self) -> Sampling:
         """As the spec says. Where the end of a turn is the padding too, lengths tell them apart."""
-        tokenizer, ends = self.base.tokenizer, Chat(self.base.tokenizer).end
+        tokenizer = self.base.tokenizer
+        ends = ends_of_turn(tokenizer, self.base.model)
         return Sampling(
             samples=self.settings.samples,
             max_new_tokens=self.settings.max_new_tokens,
@@ -105,6 +115,8 @@ def open_session(
         (named.functions.get(name) or models.load(number, named.stored[name]), weight)
         for number, (name, weight) in enumerate(settings.weighted())
     ]
+    if warning := share_warning(roles.model, spec.lora):
+        reporter.warn(warning)
     fuse(roles.model)
     check_head(roles.actor)
     held_out, missing = _held_out(spec, base)
@@ -244,7 +256,10 @@ class _Models:
                 "reward model on base.model.",
             )
         made = rewards.of_other(
-            stored, number, self.spec.base.model_copy(update={"model": place}), self.passes
+            stored,
+            number,
+            self.spec.base.model_copy(update={"model": place, **NO_TEMPLATE}),
+            self.passes,
         )
         size = sum(one.numel() * one.element_size() for one in made.scorer.parameters())
         self.reporter.warn(

@@ -157,6 +157,8 @@ def of_other(stored: StoredAdapter, number: int, base: Base, passes: Passes) -> 
             f"neither base.model nor ppo.reward_base ({loaded.name}).",
             advice="Set ppo.reward_base to the base that the reward model was trained on.",
         )
+    if template := stored.card.get("chat_template"):  # that it was trained with
+        loaded.tokenizer.chat_template = template
     model = load_adapter(loaded.model, stored)
     encoder = loaded.kind == "encoder"
     layout = choose_layout(model, "unpacked" if encoder else base.attention, passes.budget)

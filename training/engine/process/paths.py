@@ -62,7 +62,16 @@ def _data(data: Data, folder: RunFolder) -> Data:
 
 def with_absolute_model(base: Base, folder: RunFolder) -> Base:
     """The same base without a relative path; a name on the hub stays as it is."""
-    return base.model_copy(update={"model": _model(base.model, "base.model", folder)})
+    values: dict[str, Any] = {"model": _model(base.model, "base.model", folder)}
+    if base.chat_template is not None:
+        place = folder.resolve(base.chat_template)
+        if not place.is_file():
+            raise SpecError(
+                f"base.chat_template: there is no file {place}.",
+                advice="Correct the path; a relative one begins at the run folder.",
+            )
+        values["chat_template"] = str(place)
+    return base.model_copy(update=values)
 
 
 def _model(model: str, field: str, folder: RunFolder) -> str:

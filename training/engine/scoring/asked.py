@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.engine.data import Chat
+from training.engine.data.chat import SystemRole
 from training.engine.data.encoding import Encoder
 from training.engine.data.fitting import Fitting
 from training.engine.data.report import Refused
@@ -28,15 +29,23 @@ class Asked:
     ids: tuple[tuple[int, ...], ...]
 
 
-def groups_of(given: Sequence[Given], tokenizer: Any, *, max_prompt_tokens: int) -> list[Asked]:
+def groups_of(
+    given: Sequence[Given],
+    tokenizer: Any,
+    *,
+    max_prompt_tokens: int,
+    system_role: SystemRole = "refuse",
+) -> list[Asked]:
     """Equal answers to a prompt have equal rewards then, whatever else is in their pack.
 
-    max_prompt_tokens: as the reward model was trained; a longer prompt loses whole old turns, and
-    one whose last turn alone is longer is read with that turn. Raises DataError for a conversation
-    that the chat template refuses.
+    max_prompt_tokens, system_role: as the reward model was trained; a longer prompt loses whole old
+    turns, and one whose last turn alone is longer is read with that turn. Raises DataError for a
+    conversation that the chat template refuses.
     """
     encoder = Encoder(
-        Chat(tokenizer), max_prompt_tokens=max_prompt_tokens, max_completion_tokens=WHOLE
+        Chat(tokenizer, system_role=system_role),
+        max_prompt_tokens=max_prompt_tokens,
+        max_completion_tokens=WHOLE,
     )
     fitting = Fitting(encoder, whole_last=True)
     prompts = fitting.fitted([one.messages for one in given])

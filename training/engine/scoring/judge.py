@@ -39,6 +39,8 @@ def load_its_base(spec: Scoring, stored: StoredAdapter) -> LoadedBase:
             f"({stored.card['base_name']}) than base.model ({base.name}).",
             advice="Set base.model to the base of the adapter.",
         )
+    if template := stored.card.get("chat_template"):  # that it was trained with
+        base.tokenizer.chat_template = template
     return base
 
 

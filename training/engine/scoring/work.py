@@ -36,8 +36,13 @@ def score_folder(folder: RunFolder, stop: StopRequest, warnings: list[str]) -> b
     with Heartbeat(folder) as heartbeat:
         heartbeat.phase("loading the reward model", None)
         base = load_its_base(spec, stored)
-        longest = stored.card["spec"]["data"]["max_prompt_tokens"]
-        asked = groups_of(given, base.tokenizer, max_prompt_tokens=longest)
+        trained = stored.card["spec"]["data"]
+        asked = groups_of(
+            given,
+            base.tokenizer,
+            max_prompt_tokens=trained["max_prompt_tokens"],
+            system_role=trained.get("system_role", "refuse"),
+        )
         judge = load_judge(spec, stored, base, asked)
         heartbeat.phase("scoring", len(given))
         display.phase("scoring", len(given))

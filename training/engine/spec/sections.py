@@ -1,12 +1,24 @@
 """What every method has: base, adapter, data, optimizer, training."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from training.engine.spec.fields import STEPS, TOKENS, Flag, Integer, Name, Number, Section
 
+_SETTING = re.compile(r"[A-Za-z_]\w*")
+# What templates are told by others.
+_SAID_ELSEWHERE = (
+    "messages",
+    "tools",
+    "documents",
+    "add_generation_prompt",
+    "continue_final_message",
+    "chat_template",
+    "tokenize",
+)
 # Parts of a module's name that say it is an embedding or the language-model head.
 _NOT_ADAPTED = ("embed", "lm_head", "wte", "wpe")
 
@@ -42,10 +54,30 @@ class Base(Section):
         description="packed: the prompt of a ranking is encoded once. unpacked: once for each "
         "completion, for models that cannot take the mask. auto finds out which.",
     )
+    chat_template: Name | None = Field(
+        default=None,
+        description="A file with the chat template (Jinja) to be used instead of the model's own; "
+        "the model must be served with the same.",
+    )
+    chat_template_kwargs: dict[Name, JsonValue] = Field(
+        default={},
+        description='Settings of the chat template, as {"enable_thinking": false}; the model '
+        "must be served with the same.",
+    )
     trust_remote_code: Flag = Field(
         default=False,
         description="Run Python code that comes with the model; only for a source you trust.",
     )
+
+    @field_validator("chat_template_kwargs")
+    @classmethod
+    def _refuse_own_names(cls, values: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name in values:
+            if not _SETTING.fullmatch(name) or name in _SAID_ELSEWHERE:
+                raise ValueError(
+                    f'"{name}" is no setting of a template; settings have names as enable_thinking'
+                )
+        return values
 
 
 def _refuse_targets(value: Any) -> Any:
@@ -163,6 +195,11 @@ class Data(Section):
     unacceptable: Literal["keep", "drop_winners"] = Field(
         default="keep",
         description="Pairs whose winner is itself marked unacceptable: keep, or drop them.",
+    )
+    system_role: Literal["refuse", "fold"] = Field(
+        default="refuse",
+        description="Of a template without a place for system messages: rows with one are left out "
+        "and counted (refuse), or it is put before the user's first message (fold).",
     )
     held_out_fraction: Number = Field(
         default=0.1,
