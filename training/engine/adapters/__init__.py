@@ -15,6 +15,7 @@ from training.engine.adapters.files import (
     save_adapter,
 )
 from training.engine.adapters.names import CRITIC, POLICY, REFERENCE
+from training.engine.adapters.share import adapted_share, share_warning
 from training.engine.adapters.switch import adapter_active, reference_active
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "POLICY",
     "REFERENCE",
     "StoredAdapter",
+    "adapted_share",
     "adapter_active",
     "adapter_parameters",
     "add_frozen",
@@ -33,4 +35,5 @@ __all__ = [
     "reference_active",
     "save_adapter",
     "serving_warning",
+    "share_warning",
 ]

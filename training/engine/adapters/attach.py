@@ -11,7 +11,7 @@ from peft import LoraConfig, TaskType, get_peft_model
 
 from training.engine.adapters.files import StoredAdapter, put_weights, read_adapter
 from training.engine.adapters.names import POLICY, REFERENCE
-from training.engine.adapters.targets import has_conv1d, target_modules
+from training.engine.adapters.targets import as_named, has_conv1d, target_modules
 from training.engine.base import LoadedBase
 from training.engine.errors import SpecError
 from training.engine.spec import Lora, Parent
@@ -30,7 +30,7 @@ def attach_lora(
     """
     config = lora_config(base, lora)
     stored = _parent(base, parent)
-    with _seeded(seed):
+    with _seeded(seed), as_named():
         model: Any = get_peft_model(base.model, config, adapter_name=POLICY)
     # With checkpointing PEFT makes the embeddings' output want gradients, which only the reentrant
     # kind needs; here it would cost one more backward pass through the first layer.
@@ -77,7 +77,8 @@ def adapter_parameters(model: Any, name: str) -> list[Any]:
 def _add(model: Any, config: LoraConfig, name: str) -> None:
     """Frozen at first; PEFT leaves nothing else as it was."""
     flags = {full: one.requires_grad for full, one in model.named_parameters()}
-    model.add_adapter(name, config)
+    with as_named():
+        model.add_adapter(name, config)
     for full, parameter in model.named_parameters():
         parameter.requires_grad_(flags.get(full, False))
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from training.engine import reward_head
 from training.engine.adapters.names import POLICY
+from training.engine.adapters.targets import as_named
 from training.engine.errors import SpecError
 from training.engine.reward_head import RewardHead
 from training.engine.whole import whole_folder
@@ -140,7 +141,8 @@ def load_adapter(model: Any, adapter: StoredAdapter, *, name: str = POLICY) -> A
     """
     config = replace(adapter.config, base_model_name_or_path=None, inference_mode=True)
     try:
-        peft: Any = get_peft_model(model, config, adapter_name=name)
+        with as_named():
+            peft: Any = get_peft_model(model, config, adapter_name=name)
     except ValueError as problem:
         raise _broken(adapter.folder, f"it is for another model ({problem})") from problem
     put_weights(peft, adapter, name)

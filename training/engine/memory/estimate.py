@@ -114,15 +114,15 @@ def estimate(
 
 
 def weight_rows(shape: ModelShape, precision: Precision) -> list[Row]:
-    """Linear layers are quantized; embeddings, norms and the head are not."""
-    linear = sum(one.parameters for one in shape.linears)
+    """Linear layers are quantized; experts, embeddings, norms and the head are not."""
     if precision in (Precision.FP32, Precision.BF16):
         width = FP32 if precision is Precision.FP32 else 2
         return [Row(f"weights, {precision}", width * shape.parameters, "always")]
     width_ = NF4_BYTES if precision is Precision.NF4 else INT8_BYTES
     return [
-        Row(f"weights, {precision}", round(width_ * linear), "always"),
-        Row("weights, bf16 (embeddings, norms, head)", 2 * shape.rest, "always"),
+        Row(f"weights, {precision}", round(width_ * shape.linear), "always"),
+        *([Row("weights, bf16 (experts)", 2 * shape.experts, "always")] if shape.experts else []),
+        Row("weights, bf16 (embeddings, norms, head)", 2 * (shape.rest - shape.experts), "always"),
     ]
 
 

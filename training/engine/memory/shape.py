@@ -14,6 +14,11 @@ from transformers.models.auto.modeling_auto import (
 )
 from transformers.pytorch_utils import Conv1D
 
+from training.engine.routers import is_router
+
+# Of the weights that could be quantized; below, most of a model would stay in 16 bit.
+LEAST_QUANTIZED = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Linear:
@@ -34,8 +39,9 @@ class ModelShape:
     """The sizes of a transformer that memory depends on.
 
     linears: the layers that are quantized and that take LoRA: all but the head. rest: parameters of
-    embeddings, norms, biases and the head (a tied head is no further parameter). gated: the
-    feed-forward block multiplies two projections (SwiGLU).
+    embeddings, norms, biases and the head (a tied head is no further parameter), and of the experts
+    of a mixture, which are no linear layers; experts: those alone. gated: the feed-forward block
+    multiplies two projections (SwiGLU).
     """
 
     layers: int
@@ -49,6 +55,7 @@ class ModelShape:
     gated: bool
     linears: tuple[Linear, ...]
     rest: int
+    experts: int = 0
 
     @classmethod
     def from_config(cls, config: Any) -> "ModelShape":
@@ -70,11 +77,14 @@ class ModelShape:
             gated=any(one.name in ("gate_proj", "gate_up_proj") for one in linears),
             linears=linears,
             rest=total - sum(one.parameters for one in linears),
+            experts=sum(
+                one.numel() for name, one in model.named_parameters() if _of_experts(name, one)
+            ),
         )
 
     @property
     def parameters(self) -> int:
-        return self.rest + sum(one.parameters for one in self.linears)
+        return self.rest + self.linear
 
     @property
     def attention(self) -> int:
@@ -86,12 +96,22 @@ class ModelShape:
         """Features of all keys of a token; its values have as many."""
         return self.kv_heads * self.head_dim
 
+    @property
+    def linear(self) -> int:
+        """Parameters of the linear layers."""
+        return sum(one.parameters for one in self.linears)
+
     def targets(self, names: Iterable[str] | None) -> tuple[Linear, ...]:
-        """The layers that LoRA is put on; None: all linear layers."""
+        """The layers that LoRA is put on; None: all linear layers but the routers."""
         if names is None:
-            return self.linears
+            return tuple(one for one in self.linears if not is_router(one.name))
         wanted = set(names)
         return tuple(one for one in self.linears if one.name in wanted)
+
+
+def _of_experts(name: str, weight: torch.Tensor) -> bool:
+    """One matrix for each expert, in a weight of three dimensions; convolutions have such too."""
+    return weight.dim() >= 3 and "conv" not in name
 
 
 def _skeleton(config: Any) -> nn.Module:

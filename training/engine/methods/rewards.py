@@ -8,6 +8,7 @@ import torch
 
 from training.engine.adapters import StoredAdapter, read_adapter
 from training.engine.adapters.files import put_weights
+from training.engine.adapters.targets import as_named
 from training.engine.errors import SpecError
 from training.engine.groups import Group
 from training.engine.methods.trl_session import Policy, adapter_active
@@ -38,7 +39,8 @@ class RewardModel:
         self.__name__ = folder.name
         self._policy = policy
         self._name = name
-        policy.model.add_adapter(name, stored.config)
+        with as_named():
+            policy.model.add_adapter(name, stored.config)
         put_weights(policy.model, stored, name)
         for parameter_name, parameter in policy.model.named_parameters():
             if f".{name}." in parameter_name:

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from training.engine.adapters import attach_lora, serving_warning
+from training.engine.adapters import attach_lora, serving_warning, share_warning
 from training.engine.base import LoadedBase, load_base, refuse_longer
 from training.engine.checkpoints import trainable_state, whole
 from training.engine.data import Preferences, load_preferences, template_hash
@@ -94,6 +94,8 @@ def open_session(
     if warning := data.report.warning():
         reporter.warn(warning)
     model = attach_lora(base, spec.lora, spec.parent, seed=spec.training.seed)
+    if warning := share_warning(model, spec.lora):
+        reporter.warn(warning)
     longest = max(group.longest for group in (*data.train, *data.evaluation))
     refuse_longer(base, longest)
     wanted = "unpacked" if base.kind == "encoder" else spec.base.attention

@@ -10,7 +10,14 @@ import torch
 from transformers import PrinterCallback
 from trl.kernels import chunked_logprob
 
-from training.engine.adapters import POLICY, REFERENCE, attach_lora, serving_warning
+from training.engine.adapters import (
+    POLICY,
+    REFERENCE,
+    attach_lora,
+    serving_warning,
+    share_warning,
+)
+from training.engine.adapters.targets import as_named
 from training.engine.base import LoadedBase, load_base
 from training.engine.data import DropReport, template_hash
 from training.engine.errors import SpecError
@@ -89,6 +96,8 @@ def open_policy(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: Stop
     base = load_base(spec.base, sharded=sharded)
     bound_tiles(base.device)
     model = attach_lora(base, spec.lora, spec.parent, seed=spec.training.seed)
+    if warning := share_warning(model, spec.lora):
+        reporter.warn(warning)
     fuse(model)
     return Policy(spec, folder, reporter, stop, base, model)
 
@@ -148,7 +157,8 @@ def _set_reference(model: Any) -> None:
     """The reference adapter under TRL's name, or none: TRL then takes the bare base."""
     model.delete_adapter(TRL_REFERENCE)
     if REFERENCE in model.peft_config:
-        model.add_adapter(TRL_REFERENCE, model.peft_config[REFERENCE])
+        with as_named():
+            model.add_adapter(TRL_REFERENCE, model.peft_config[REFERENCE])
         for name, parameter in model.named_parameters():
             if f".{TRL_REFERENCE}." in name:
                 of = model.get_parameter(name.replace(f".{TRL_REFERENCE}.", f".{REFERENCE}."))
