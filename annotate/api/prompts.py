@@ -13,7 +13,7 @@ from annotate.api.rendering import JSONParser
 from annotate.api.shapes import Document, Message, Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import Invalid, NotFound
-from annotate.exchange.prompts import Format
+from annotate.exchange.prompts import Format, Problem
 from annotate.models import Prompt, Split
 from annotate.queries.access import MANAGE, REVIEW
 from annotate.queries.prompts import PromptFilter, matching
@@ -44,6 +44,11 @@ PromptPage = page_of("PromptPage", PromptRow)
 class PromptsText(Shape):
     text = serializers.CharField(trim_whitespace=False)
     format = serializers.ChoiceField(choices=["jsonl", "csv"])
+    refuse_control_tokens = serializers.BooleanField(
+        default=False,
+        help_text="Refuse prompts with control tokens of models, as <|im_end|>. Kept, they are "
+        "reported, and models read them as plain text.",
+    )
 
 
 class ImportProblem(Shape):
@@ -64,6 +69,8 @@ class ImportReportShape(Shape):
     problems = ImportProblem(many=True)
     more_problems = serializers.IntegerField()
     unread_columns = UnreadColumn(many=True)
+    with_control_tokens = serializers.IntegerField()
+    control_tokens = ImportProblem(many=True)
 
 
 class PromptsView(ProjectView):
@@ -120,30 +127,36 @@ class ImportView(ProjectView):
             if file.size and file.size > MAX_FILE_BYTES:
                 raise Invalid("The file is over 256 MB. Split it and import the parts.")
             format_ = _format_of(file.name or "", str(request.data.get("format") or ""))
+            refuse = request.data.get("refuse_control_tokens") == "true"
         else:
             body = body_of(PromptsText, request)
             source, format_ = body["text"], body["format"]
+            refuse = body["refuse_control_tokens"]
         report = prompts.import_prompts(
             project_id=access.project.pk,
             actor_id=user_of(request).pk,
             source=source,
             format=format_,
+            refuse_control_tokens=refuse,
         )
         return Response(
             {
                 "imported": report.imported,
                 "duplicates": report.duplicates,
                 "refused": report.refused,
-                "problems": [
-                    {"line": each.line, "reason": each.reason, "excerpt": each.excerpt}
-                    for each in report.problems
-                ],
+                "problems": [_problem_row(each) for each in report.problems],
                 "more_problems": report.more_problems,
                 "unread_columns": [
                     {"column": name, "count": count} for name, count in report.unread.most_common()
                 ],
+                "with_control_tokens": report.with_control_tokens,
+                "control_tokens": [_problem_row(each) for each in report.control_tokens],
             }
         )
+
+
+def _problem_row(problem: Problem) -> dict[str, Any]:
+    return {"line": problem.line, "reason": problem.reason, "excerpt": problem.excerpt}
 
 
 def _format_of(name: str, said: str) -> Format:

@@ -11,6 +11,7 @@ from django.db import transaction
 from annotate.exchange.prompts import Format, ParsedPrompt, Problem, read_prompts, shown
 from annotate.models import Project, Prompt
 from annotate.services import audit
+from formats.control_tokens import likely
 
 BATCH = 500
 PROBLEMS_SHOWN = 200
@@ -18,6 +19,7 @@ COLUMNS_SHOWN = 200
 COLUMN = 80  # characters of its name
 OTHERS = "…"
 EXCERPT = 300
+TOKENS_NAMED = 5
 
 
 @dataclass(slots=True)
@@ -26,6 +28,8 @@ class ImportReport:
 
     unread: in how many of the imported and duplicate rows a column said something that was left
     out; beyond 200 columns, those that came last are one.
+    with_control_tokens: rows that were kept and hold what some models read as a control token; at
+    most 200 of them are listed as control_tokens.
     """
 
     imported: int = 0
@@ -33,6 +37,8 @@ class ImportReport:
     refused: int = 0
     problems: list[Problem] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
+    with_control_tokens: int = 0
+    control_tokens: list[Problem] = field(default_factory=list)
 
     @property
     def more_problems(self) -> int:
@@ -47,16 +53,23 @@ class ImportReport:
 
 @transaction.atomic
 def import_prompts(
-    *, project_id: int, actor_id: int | None, source: BinaryIO | bytes | str, format: Format
+    *,
+    project_id: int,
+    actor_id: int | None,
+    source: BinaryIO | bytes | str,
+    format: Format,
+    refuse_control_tokens: bool = False,
 ) -> ImportReport:
     """Add the prompts of a JSONL or CSV file to a project.
 
     A prompt that the project has already is counted as a duplicate, so importing the same file
-    twice adds nothing. The file is read in constant memory.
+    twice adds nothing. The file is read in constant memory. Control tokens of models ("<|im_end|>")
+    are reported; models read them as plain text, people as they were written.
+    refuse_control_tokens: such rows are refused instead.
     """
     report = ImportReport()
     project = Project.objects.get(pk=project_id)
-    rows = read_prompts(source, format)
+    rows = _looked_over(read_prompts(source, format), report, refuse=refuse_control_tokens)
     for batch in _batches(_good(rows, report)):
         stored = _store(project_id, batch)
         report.imported += stored
@@ -69,8 +82,34 @@ def import_prompts(
         imported=report.imported,
         duplicates=report.duplicates,
         refused=report.refused,
+        with_control_tokens=report.with_control_tokens,
     )
     return report
+
+
+def _looked_over(
+    rows: Iterable[ParsedPrompt | Problem], report: ImportReport, *, refuse: bool
+) -> Iterator[ParsedPrompt | Problem]:
+    """The same rows; those with control tokens are noted, or become problems."""
+    for row in rows:
+        found = [] if isinstance(row, Problem) else _control_tokens(row)
+        if isinstance(row, Problem) or not found:
+            yield row
+            continue
+        names = ", ".join(found[:TOKENS_NAMED])
+        excerpt = row.messages[-1]["content"][:EXCERPT]
+        if refuse:
+            yield Problem(row.line, f"The text has control tokens of models: {names}.", excerpt)
+            continue
+        report.with_control_tokens += 1
+        if len(report.control_tokens) < PROBLEMS_SHOWN:
+            report.control_tokens.append(Problem(row.line, names, excerpt))
+        yield row
+
+
+def _control_tokens(row: ParsedPrompt) -> list[str]:
+    texts = [message["content"] for message in row.messages]
+    return likely([*texts, *(text for part in row.documents for text in part.values())])
 
 
 def _good(rows: Iterable[ParsedPrompt | Problem], report: ImportReport) -> Iterator[ParsedPrompt]:

@@ -18,12 +18,17 @@ export const listPrompts = (slug: string, query: PromptQuery, cursor: string | n
 export const getPrompt = (slug: string, id: string) =>
   get<PromptDetail>(`${projectPath(slug)}/prompts/${encodeURIComponent(id)}`);
 
-export function importFile(slug: string, file: File, format: ImportFormat): Promise<ImportReport> {
+export function importFile(slug: string, file: File, format: ImportFormat, refuse: boolean): Promise<ImportReport> {
   const body = new FormData();
   body.append("format", format);
+  body.append("refuse_control_tokens", String(refuse));
   body.append("file", file);
   return post<ImportReport>(`${projectPath(slug)}/prompts/import`, body, { timeoutMs: IMPORT_TIMEOUT_MS });
 }
 
-export const importText = (slug: string, text: string, format: ImportFormat) =>
-  post<ImportReport>(`${projectPath(slug)}/prompts/import`, { text, format }, { timeoutMs: IMPORT_TIMEOUT_MS });
+export const importText = (slug: string, text: string, format: ImportFormat, refuse: boolean) =>
+  post<ImportReport>(
+    `${projectPath(slug)}/prompts/import`,
+    { text, format, refuse_control_tokens: refuse },
+    { timeoutMs: IMPORT_TIMEOUT_MS },
+  );

@@ -1696,6 +1696,8 @@ export interface components {
             problems: components["schemas"]["ImportProblem"][];
             more_problems: number;
             unread_columns: components["schemas"]["UnreadColumn"][];
+            with_control_tokens: number;
+            control_tokens: components["schemas"]["ImportProblem"][];
         };
         InferenceReport: {
             replicas: components["schemas"]["ReplicaReport"][];
@@ -2449,6 +2451,11 @@ export interface components {
         PromptsTextRequest: {
             text: string;
             format: components["schemas"]["FormatEnum"];
+            /**
+             * @description Refuse prompts with control tokens of models, as <|im_end|>. Kept, they are reported, and models read them as plain text.
+             * @default false
+             */
+            refuse_control_tokens: boolean;
         };
         Provenance: {
             completion: number;

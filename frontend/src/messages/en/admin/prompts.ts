@@ -59,6 +59,12 @@ export default {
   "admin.import.unread": "Columns that were left out:",
   "admin.import.unreadRows": { one: "{name} ({n} line)", other: "{name} ({n} lines)" },
   "admin.import.download": "Download this list",
+  "admin.import.controlTokens": {
+    one: "{n} prompt of this file holds what models read as control tokens. Labelers see it as it was written; models are given it as plain text, with a blank inside.",
+    other: "{n} prompts of this file hold what models read as control tokens. Labelers see them as they were written; models are given them as plain text, with a blank inside.",
+  },
+  "admin.import.controlTokenLine": "Line {line}:",
+  "admin.import.refuseControlTokens": "Refuse prompts with control tokens of models, as <|im_end|>",
   "admin.import.next": "What next?",
   "admin.import.nextText": "Start a round: models answer these prompts, and people rank the answers.",
   "admin.import.see": "See the prompts",
