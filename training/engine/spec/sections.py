@@ -69,6 +69,10 @@ class Base(Section):
         description="Run Python code that comes with the model; only for a source you trust.",
     )
 
+    def __hash__(self) -> int:
+        """Settings of a template are lists and objects, which have no hash of their own."""
+        return hash(self.model_dump_json())
+
     @field_validator("chat_template_kwargs")
     @classmethod
     def _refuse_own_names(cls, values: dict[str, JsonValue]) -> dict[str, JsonValue]:
