@@ -199,7 +199,7 @@ def test_where_prompts_open_a_thought_answers_have_to_close_it(tmp_path: Path) -
     found = load_demonstrations(data, of)
 
     assert found.report.count(NO_THOUGHT) == 1
-    written = [of.decode(one.prompt) + of.decode(one.completion) for one in found.train]
+    written = [of.decode(one.tokens) for one in found.train]
     whole = "<|im_start|>assistant\n<think>\nhm\n</think>\n\nFour.<|im_end|>"
     assert [text.endswith(whole) for text in written] == [True, True]
     # Prompts alone need no thought.
