@@ -62,8 +62,7 @@ class Choice:
 
     data: the engine's `data` for the method, as the snapshot's manifest says it; None: it has none.
     limits: of `data`, as the snapshot's rounds wrote; they come before the preset's. base: name of
-    the model. parent, judge: content hashes of adapters, "" for none.
-    base: name of the model. parent, judge: content hashes of adapters, "" for none. own_template:
+    the model. parent, judge: content hashes of adapters, "" for none. own_template:
     a chat template lies in the run folder; chat_template_kwargs: settings of it, as it is served.
     """
 
@@ -194,16 +193,15 @@ def _paths(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _with_decided(choice: Choice, method: Method, chosen: Values) -> Values:
     values = {**chosen, "method": str(method)}
-    decided: dict[str, Values] = {
-        "data": {**_data(choice, method), **choice.limits},
-        "base": {"model": choice.base},
-    }
     base: Values = {"model": choice.base}
     if choice.own_template:
         base["chat_template"] = CHAT_TEMPLATE
     if choice.chat_template_kwargs:
         base["chat_template_kwargs"] = dict(choice.chat_template_kwargs)
-    decided: dict[str, Values] = {"data": _data(choice, method), "base": base}
+    decided: dict[str, Values] = {
+        "data": {**_data(choice, method), **choice.limits},
+        "base": base,
+    }
     if choice.judge and method.section:
         decided[method.section] = {"rewards": [f"{ADAPTERS}/{choice.judge}"]}
     for section, inner in decided.items():
