@@ -270,6 +270,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "annotate.api.errors.exception_handler",
     "DEFAULT_THROTTLE_RATES": {"sign-in": "10/min", "sign-in-address": "200/min"},
     "NUM_PROXIES": 1 if ENV.https else 0,
+    "URL_FORMAT_OVERRIDE": None,  # `format` is a parameter like others: where it is declared
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(days=90), "TOKEN_LIMIT_PER_USER": 20}
@@ -287,6 +288,7 @@ SPECTACULAR_SETTINGS = {
         "EvaluationStateEnum": "training.models.EvaluationState",
         "PromotionKindEnum": "training.models.PromotionKind",
         "PromotionStateEnum": "training.models.PromotionState",
+        "StandingEnum": "training.models.Standing",
         "LoopStepStateEnum": "training.models.StepState",
         "LoopStageEnum": "training.models.Stage",
         "LineageKindEnum": "training.queries.lineage.KINDS",

@@ -13,6 +13,7 @@ from typing import Any
 
 from formats.canonical import canonical
 from formats.columns import MEANINGFUL_IN_MESSAGES, says_something
+from formats.echo import echo
 
 Message = dict[str, str]
 Messages = list[Message]
@@ -73,7 +74,7 @@ def _message(item: Any, number: int) -> Message:
         raise Unreadable(Flaw.NOT_A_MESSAGE, type(item).__name__, number=number)
     role, content = item.get("role"), item.get("content")
     if role not in ROLES:
-        raise Unreadable(Flaw.UNKNOWN_ROLE, json.dumps(role, default=str)[:40], number=number)
+        raise Unreadable(Flaw.UNKNOWN_ROLE, echo(role), number=number)
     if len(item) > 2:
         refuse_more_than_text(item, number=number)
     if not isinstance(content, str):

@@ -4,8 +4,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from annotate.api.asked import AskedView
 from annotate.api.held_task import alike_letters
 from annotate.api.labeling import Demonstration, UnacceptableMark
 from annotate.api.paging import page
@@ -15,6 +15,7 @@ from annotate.api.views import ProjectView, user_of
 from annotate.errors import Invalid
 from annotate.queries import rankings as reads
 from annotate.queries.access import READ_DATA
+from formats.echo import echo
 
 PAGING = [OpenApiParameter("cursor", str), OpenApiParameter("limit", int)]
 FILTERS = [OpenApiParameter("round", int), OpenApiParameter("labeler", str), *PAGING]
@@ -95,7 +96,7 @@ RankingPage = page_of("RankingPage", RankingRow)
 ComparisonPage = page_of("ComparisonPage", ComparisonRow)
 
 
-class MyRankingsView(APIView):
+class MyRankingsView(AskedView):
     @extend_schema(parameters=[OpenApiParameter("project", str), *PAGING], responses=RankingPage)
     def get(self, request: Request) -> Response:
         """My rankings, newest first."""
@@ -105,7 +106,7 @@ class MyRankingsView(APIView):
         return Response(page(request, rows, reads.row))
 
 
-class RankingDetailView(APIView):
+class RankingDetailView(AskedView):
     @extend_schema(responses=RankingDetail)
     def get(self, request: Request, ranking_id: int) -> Response:
         """What a labeler saw and said."""
@@ -146,5 +147,5 @@ def round_number(request: Request) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 9):
-        raise Invalid("Give the round as its number.", fields={"round": [text[:40]]})
+        raise Invalid("Give the round as its number.", fields={"round": [echo(text)]})
     return int(text)

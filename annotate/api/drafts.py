@@ -7,8 +7,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from annotate.api.asked import AskedView
 from annotate.api.held_task import ClaimShape, claim_shape
 from annotate.api.shapes import Shape
 from annotate.api.views import body_of, user_of
@@ -45,7 +45,7 @@ class HeldClaim(Shape):
     claim = ClaimShape()
 
 
-class ClaimView(APIView):
+class ClaimView(AskedView):
     @extend_schema(responses=HeldClaim)
     def get(self, request: Request, claim_id: int) -> Response:
         """A claim of mine with its draft, whatever became of it."""
@@ -53,7 +53,7 @@ class ClaimView(APIView):
         return Response(_shown(claim_id))
 
 
-class DraftView(APIView):
+class DraftView(AskedView):
     @extend_schema(request=DraftBody, responses=SavedDraft)
     def put(self, request: Request, claim_id: int) -> Response:
         """Keep what has been entered so far; what is made from an older text never replaces one."""
@@ -69,7 +69,7 @@ class DraftView(APIView):
         return Response({"saved_at": saved.saved_at, "version": saved.version, "kept": saved.kept})
 
 
-class KeptView(APIView):
+class KeptView(AskedView):
     @extend_schema(request=None, responses=HeldClaim)
     def post(self, request: Request, claim_id: int, kept_id: int) -> Response:
         """Make a text that was kept the newest; the newest is kept in its place."""

@@ -13,10 +13,12 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from annotate.errors import Refusal
+from formats.echo import echo
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = "2"
+LONGEST, LONGEST_FIELD = 2000, 200  # characters of a message, of a field's name or fault
 _SENTENCES = {
     401: "Sign in first.",
     403: "You may not do this.",
@@ -117,11 +119,16 @@ def _envelope(
     fields: dict[str, list[str]] | None = None,
     facts: Mapping[str, int | str] | None = None,
 ) -> Response:
+    # Both repeat what was sent: keys of an object, choices that are none.
+    named = {
+        echo(name, LONGEST_FIELD): [echo(each, LONGEST_FIELD) for each in faults]
+        for name, faults in (fields or {}).items()
+    }
     error = {
         "code": code,
-        "message": message,
+        "message": echo(message, LONGEST),
         "retry": retry,
-        "fields": fields or {},
+        "fields": named,
         **(facts or {}),
     }
     return Response({"error": error}, status=status)

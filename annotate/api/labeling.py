@@ -2,18 +2,19 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from annotate.api.asked import AskedView
 from annotate.api.held_task import ClaimShape, alike_letters, claim_shape
 from annotate.api.shapes import ErrorBody, ProjectName, Reason, Shape
 from annotate.api.views import body_of, user_of
 from annotate.errors import Invalid
 from annotate.models import FlagKind, Role
 from annotate.queries import queues
+from annotate.queries.empty import why_empty
 from annotate.services import claims, queue, rankings
 from annotate.services.drafts import Origin
 from annotate.services.rankings import Receipt, Said
@@ -106,7 +107,7 @@ class Queue(Shape):
     project = ProjectName()
     role = serializers.ChoiceField(choices=Role.choices)
     waiting = serializers.IntegerField(help_text="Tasks that I could rank now.")
-    ranked_today = serializers.IntegerField()
+    ranked_today = serializers.IntegerField(help_text="Since midnight in the zone asked for.")
     ranked_total = serializers.IntegerField()
     reason = Reason(allow_null=True)
 
@@ -142,14 +143,20 @@ def receipt_shape(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-class QueuesView(APIView):
-    @extend_schema(responses=Queues)
+class QueuesView(AskedView):
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("zone", str, description="My time zone, as Asia/Tokyo; else UTC.")
+        ],
+        responses=Queues,
+    )
     def get(self, request: Request) -> Response:
         """The projects that I take part in, and what waits for me there."""
-        return Response({"results": queues.of_labeler(user_of(request))})
+        zone = queues.zone_named(request.query_params.get("zone", ""))
+        return Response({"results": queues.of_labeler(user_of(request), zone)})
 
 
-class ClaimsView(APIView):
+class ClaimsView(AskedView):
     @extend_schema(request=Have, responses=NextClaim)
     def post(self, request: Request, slug: str) -> Response:
         """The next task for me: one that I hold but this client does not know of, or a new one."""
@@ -158,11 +165,11 @@ class ClaimsView(APIView):
         standing, held = claims.next_claim(slug=slug, labeler_id=labeler_id, have=have)
         if held is not None:
             return Response({"claim": claim_shape(held), "reason": None})
-        reason = queues.why_empty(standing.project_id, labeler_id)
+        reason = why_empty(standing.project_id, labeler_id)
         return Response({"claim": None, "reason": reason})
 
 
-class RenewView(APIView):
+class RenewView(AskedView):
     @extend_schema(request=None, responses={200: Renewed, 409: ErrorBody})
     def post(self, request: Request, claim_id: int) -> Response:
         """Keep a task for another lease."""
@@ -170,7 +177,7 @@ class RenewView(APIView):
         return Response({"expires_at": expires_at})
 
 
-class ReleaseView(APIView):
+class ReleaseView(AskedView):
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request, claim_id: int) -> Response:
         """Give a task back."""
@@ -178,7 +185,7 @@ class ReleaseView(APIView):
         return Response(status=204)
 
 
-class RankingView(APIView):
+class RankingView(AskedView):
     @extend_schema(request=Submit, responses={200: ReceiptShape, 201: ReceiptShape, 409: ErrorBody})
     def post(self, request: Request, claim_id: int) -> Response:
         """Submit a ranking; the same key again returns the same receipt with status 200."""
@@ -193,7 +200,7 @@ class RankingView(APIView):
         return Response(receipt_shape(receipt), status=200 if receipt.replayed else 201)
 
 
-class SkipView(APIView):
+class SkipView(AskedView):
     @extend_schema(request=Skip, responses={200: None})
     def post(self, request: Request, claim_id: int) -> Response:
         """Pass a task on without ranking it; I am not offered it again."""
@@ -207,7 +214,7 @@ class SkipView(APIView):
         return Response({})
 
 
-class FlagView(APIView):
+class FlagView(AskedView):
     @extend_schema(request=Flag, responses={200: None})
     def post(self, request: Request, claim_id: int) -> Response:
         """Pass a task on and tell the admins what is wrong with it."""
@@ -225,7 +232,7 @@ class UndoneShape(Shape):
     claim = ClaimShape()
 
 
-class UndoView(APIView):
+class UndoView(AskedView):
     @extend_schema(request=None, responses={200: UndoneShape, 409: ErrorBody})
     def post(self, request: Request, ranking_id: int) -> Response:
         """Withdraw a ranking of mine and take its task up again, filled in as it was."""
@@ -236,7 +243,7 @@ class UndoView(APIView):
         return Response({"claim": claim_shape(held)})
 
 
-class RevisionsView(APIView):
+class RevisionsView(AskedView):
     @extend_schema(request=Submit, responses={200: ReceiptShape, 201: ReceiptShape, 409: ErrorBody})
     def post(self, request: Request, ranking_id: int) -> Response:
         """Replace a ranking of mine while its round is open; the old one stays on record."""

@@ -7,6 +7,7 @@ from django.db.models import Model, QuerySet
 from rest_framework.request import Request
 
 from annotate.errors import Invalid
+from formats.echo import echo
 
 M = TypeVar("M", bound=Model)
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100
@@ -26,7 +27,7 @@ def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name) or str(default)
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise Invalid(
-            f"{name} must be a number from an earlier answer.", fields={name: [text[:40]]}
+            f"{name} must be a number from an earlier answer.", fields={name: [echo(text)]}
         )
     return int(text)
 

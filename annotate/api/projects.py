@@ -6,8 +6,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from annotate.api.asked import AskedView
 from annotate.api.paging import page
 from annotate.api.shapes import Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
@@ -131,7 +131,7 @@ class AuditRow(Shape):
 AuditPage = page_of("AuditPage", AuditRow)
 
 
-class ProjectsView(APIView):
+class ProjectsView(AskedView):
     @extend_schema(responses=Projects)
     def get(self, request: Request) -> Response:
         """My projects."""

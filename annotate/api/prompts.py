@@ -8,6 +8,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from annotate.api.asked import unknown_fields
 from annotate.api.paging import page
 from annotate.api.rendering import JSONParser
 from annotate.api.shapes import Document, Message, Shape, page_of
@@ -19,6 +20,7 @@ from annotate.queries.access import MANAGE, REVIEW
 from annotate.queries.prompts import PromptFilter, matching
 from annotate.services import prompts
 
+FORM = ("file", "format")
 MAX_FILE_BYTES = 256 * 1024 * 1024
 
 
@@ -126,6 +128,8 @@ class ImportView(ProjectView):
             source: Any = file
             if file.size and file.size > MAX_FILE_BYTES:
                 raise Invalid("The file is over 256 MB. Split it and import the parts.")
+            if unknown := [name for name in request.data if name not in FORM]:
+                raise unknown_fields(unknown, FORM)
             format_ = _format_of(file.name or "", str(request.data.get("format") or ""))
             refuse = request.data.get("refuse_control_tokens") == "true"
         else:

@@ -1,5 +1,6 @@
 """JSON by orjson: the labeling requests would spend most of their time in a slower encoder."""
 
+import logging
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -7,6 +8,14 @@ import orjson
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
+
+from formats.echo import echo, visible
+
+log = logging.getLogger(__name__)
+
+OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+LONGEST = 2**63  # whole numbers on either side of it are written as texts
+DEEPEST = 200  # orjson refuses 254
 
 
 class JSONRenderer(BaseRenderer):
@@ -23,7 +32,11 @@ class JSONRenderer(BaseRenderer):
         """Bytes of UTF-8; nothing for an empty response."""
         if data is None:
             return b""
-        return orjson.dumps(data, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+        try:
+            return orjson.dumps(data, default=str, option=OPTIONS)
+        except TypeError:  # half a surrogate pair, a number over 64 bits, a key that is none
+            log.exception("an answer could not be written as it is")
+            return orjson.dumps(_writable(data), default=str, option=OPTIONS)
 
 
 class JSONParser(BaseParser):
@@ -41,3 +54,18 @@ class JSONParser(BaseParser):
             return orjson.loads(body)
         except orjson.JSONDecodeError as problem:
             raise ParseError(f"The request is not valid JSON: {problem}.") from None
+
+
+def _writable(data: Any, depth: int = 0) -> Any:
+    """The same with everything that orjson refuses made visible."""
+    if depth > DEEPEST:
+        return "…"
+    if isinstance(data, Mapping):
+        return {visible(str(key)): _writable(value, depth + 1) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_writable(each, depth + 1) for each in data]
+    if isinstance(data, str):
+        return visible(data)
+    if isinstance(data, int) and not -LONGEST <= data < LONGEST:
+        return echo(data)
+    return data

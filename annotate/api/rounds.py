@@ -83,8 +83,13 @@ class Labeling(Shape):
     done = serializers.IntegerField()
     extra = serializers.IntegerField()
     claimed = serializers.IntegerField()
-    per_hour = serializers.IntegerField()
-    eta_s = serializers.IntegerField(allow_null=True)
+    per_hour = serializers.FloatField(
+        allow_null=True,
+        help_text="Rankings in an hour of one labeler's attention; null: too few to tell.",
+    )
+    work_left_s = serializers.IntegerField(
+        allow_null=True, help_text="Attention that the rest takes at that pace, of all together."
+    )
 
 
 class RoundRow(Shape):

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
+from annotate.api.asked import AskedView
 from annotate.api.shapes import Shape
 from annotate.api.views import body_of, user_of
 from annotate.errors import Conflict, Invalid, NotFound
@@ -65,7 +66,7 @@ class AccountThrottle(AddressThrottle):
         return self.cache_format % {"scope": self.scope, "ident": ident}
 
 
-class SessionView(APIView):
+class SessionView(AskedView):
     permission_classes = (AllowAny,)
     throttle_classes = (AddressThrottle, AccountThrottle)
 
@@ -129,7 +130,7 @@ def _good(user: User) -> QuerySet[AuthToken]:
     return tokens.filter(expiry__gt=timezone.now())
 
 
-class TokensView(APIView):
+class TokensView(AskedView):
     @extend_schema(responses=TokensShape)
     def get(self, request: Request) -> Response:
         """My tokens that are still good."""
@@ -157,7 +158,7 @@ class TokensView(APIView):
         return Response({"token": token, "expiry": instance.expiry}, status=201)
 
 
-class TokenView(APIView):
+class TokenView(AskedView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, key: str) -> Response:
         """Revoke a token."""

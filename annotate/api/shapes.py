@@ -1,10 +1,26 @@
 """Shapes that several endpoints share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
 
-Shape = serializers.Serializer[Any]
+from formats.echo import echo
+
+NAMED = 20  # of unknown fields, at most so many are echoed
+
+
+# Without a docstring: the schema would say it of every shape that has none of its own.
+class Shape(serializers.Serializer[Any]):
+    def to_internal_value(self, data: Any) -> Any:
+        """Raises DRF's ValidationError, which names the fields that there are not."""
+        if isinstance(data, Mapping):
+            known = [str(field.field_name) for field in self._writable_fields]
+            unknown = [key for key in data if key not in known][:NAMED]
+            if unknown:
+                message = f"There is no such field here. The fields are {', '.join(known)}."
+                raise serializers.ValidationError({echo(key): [message] for key in unknown})
+        return super().to_internal_value(data)
 
 
 class ErrorBody(Shape):
@@ -54,7 +70,7 @@ def page_of(name: str, row: type[Shape]) -> type[Shape]:
     """The shape of a page of rows."""
     return type(
         name,
-        (serializers.Serializer,),
+        (Shape,),
         {
             "results": row(many=True),
             "next": serializers.CharField(allow_null=True),

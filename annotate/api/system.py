@@ -1,12 +1,13 @@
 """How the service is doing: for the page's badge, for probes and for admins."""
 
 from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from annotate.api.asked import AskedView
 from annotate.api.shapes import Shape
 from annotate.api.views import user_of
 from annotate.errors import NotFound
@@ -57,7 +58,11 @@ class InferenceReport(Shape):
     replicas = ReplicaReport(many=True)
 
 
-class HealthView(APIView):
+class SchemaView(AskedView, SpectacularAPIView):
+    """What the API takes and answers: YAML, or JSON by the Accept header."""
+
+
+class HealthView(AskedView):
     permission_classes = (AllowAny,)
 
     @extend_schema(responses=Health)
@@ -70,7 +75,7 @@ class HealthView(APIView):
         return Response({"status": status, "inference": inference})
 
 
-class InferenceView(APIView):
+class InferenceView(AskedView):
     @extend_schema(responses=InferenceReport)
     def get(self, request: Request) -> Response:
         """What each replica serves, and why one is not used. For admins of any project."""

@@ -3,8 +3,8 @@
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from annotate.api.asked import AskedView
 from annotate.api.held_task import ClaimShape, claim_shape
 from annotate.api.shapes import ErrorBody, Shape
 from annotate.api.views import user_of
@@ -15,7 +15,7 @@ class TakenBackShape(Shape):
     claim = ClaimShape(allow_null=True, help_text="Null: others have the task by now.")
 
 
-class TakeBackView(APIView):
+class TakeBackView(AskedView):
     @extend_schema(request=None, responses={200: TakenBackShape, 409: ErrorBody})
     def post(self, request: Request, claim_id: int) -> Response:
         """Take up a task again that I skipped or flagged.

@@ -1,7 +1,6 @@
 """Addresses below /api/."""
 
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView
 
 from annotate.api import (
     browsing,
@@ -22,7 +21,7 @@ urlpatterns = [
     path("tokens/<str:key>", session.TokenView.as_view()),
     path("health", system.HealthView.as_view()),
     path("inference", system.InferenceView.as_view()),
-    path("schema", SpectacularAPIView.as_view()),
+    path("schema", system.SchemaView.as_view()),
     # labeling
     path("queues", labeling.QueuesView.as_view()),
     path("projects/<slug:slug>/claims", labeling.ClaimsView.as_view()),

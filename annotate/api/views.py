@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
-from rest_framework.views import APIView
 
+from annotate.api.asked import AskedView
 from annotate.models import Role, User
 from annotate.queries.access import SEE, Access, project_for
 
@@ -32,7 +32,7 @@ def _kept(serializer: type[Serializer[Any]], partial: bool) -> Serializer[Any]:
     return serializer(partial=partial)
 
 
-class ProjectView(APIView):
+class ProjectView(AskedView):
     """A view below /api/projects/<slug>/."""
 
     def access(self, request: Request, slug: str, roles: frozenset[Role] = SEE) -> Access:

@@ -22,6 +22,7 @@ from annotate.exchange.prompt_rows import (
     parse_row,
     split_of,
 )
+from formats.echo import echo
 
 __all__ = [
     "STANDARD",
@@ -152,7 +153,7 @@ def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(row) != len(pairs):
         keys = [key for key, _ in pairs]
         doubled = next(key for key in keys if keys.count(key) > 1)
-        raise Refused(f'The key "{doubled[:40]}" is there twice. Keep one of them.')
+        raise Refused(f'The key "{echo(doubled)}" is there twice. Keep one of them.')
     return row
 
 
@@ -161,10 +162,4 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _problem(line: int, reason: str, text: str) -> Problem:
-    return Problem(line, reason, shown(text, EXCERPT))
-
-
-def shown(text: str, longest: int) -> str:
-    """What a file said, to be stored and shown: no NUL, no half characters, not too long."""
-    found = text[: longest + 1].replace("\x00", "␀").encode("utf-8", "replace").decode()
-    return found if len(found) <= longest else found[:longest] + "…"
+    return Problem(line, reason, echo(text, EXCERPT))

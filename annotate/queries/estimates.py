@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from django.db.models import Avg, Count, Sum
+from django.db.models import Avg
 
 from annotate.models import Completion, Membership, Prompt, Ranking, Round
 from annotate.queries.access import LABEL
+from annotate.queries.pace import seconds_a_ranking, writing
 from annotate.queries.prompts import PromptFilter, matching
 from inference.queries import inference_state
 
@@ -56,22 +57,15 @@ def _usual_tokens(project_id: int) -> float | None:
 
 
 def _usual_pace(project_id: int) -> float | None:
-    """Tokens a second of the last round that wrote for a while."""
+    """Tokens a second, while models wrote, of the last round of which that can be told."""
     for round_ in Round.objects.filter(project_id=project_id, started_at__isnull=False)[:5]:
-        span = Completion.objects.filter(task__round=round_).aggregate(
-            tokens=Sum("token_count", default=0), count=Count("pk")
-        )
-        last = Completion.objects.filter(task__round=round_).order_by("-pk").first()
-        if last and round_.started_at and span["count"] >= 20:
-            seconds = (last.created_at - round_.started_at).total_seconds()
-            return float(span["tokens"]) / max(seconds, 1.0)
+        if pace := writing(Completion.objects.filter(task__round=round_)):
+            return pace.tokens_per_s
     return None
 
 
 def _usual_seconds(project_id: int) -> float | None:
-    recent = Ranking.objects.filter(project_id=project_id, current=True).order_by("-pk")[:500]
-    times = sorted(milliseconds for milliseconds in recent.values_list("active_ms", flat=True))
-    return times[len(times) // 2] / 1000 if len(times) >= 20 else None
+    return seconds_a_ranking(Ranking.objects.filter(project_id=project_id, current=True))
 
 
 def _prompt_tokens(project_id: int) -> float:

@@ -1,24 +1,19 @@
-"""What waits for a labeler, and why nothing does."""
+"""What waits for a labeler, and what they have done."""
 
+from datetime import datetime, time
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from annotate.models import (
-    OPEN_STATES,
-    Claim,
-    ClaimState,
-    Membership,
-    Role,
-    Round,
-    RoundState,
-    Slot,
-    User,
-)
+from annotate.errors import Invalid
+from annotate.models import Claim, ClaimState, Membership, Role, User
 from annotate.queries.access import LABEL
-from inference.queries import inference_state
+from annotate.queries.empty import why_empty
+from formats.echo import echo
 
 _WAITING = """
 SELECT count(DISTINCT s.task_id)
@@ -34,18 +29,39 @@ SELECT count(DISTINCT s.task_id)
 """
 
 
-def of_labeler(user: User) -> list[dict[str, Any]]:
-    """The projects that a person takes part in (100 at most), with what waits for them there."""
+def of_labeler(user: User, zone: ZoneInfo) -> list[dict[str, Any]]:
+    """The projects that a person takes part in (100 at most), with what waits for them there.
+
+    zone: where the person is; their day begins at midnight there.
+    """
     memberships = user.memberships.select_related("project").order_by("project__name")[:100]
-    return [_queue(user, membership) for membership in memberships]
+    began = midnight(zone)
+    return [_queue(user, membership, began) for membership in memberships]
 
 
-def _queue(user: User, membership: Membership) -> dict[str, Any]:
+def zone_named(name: str) -> ZoneInfo:
+    """A time zone by its name in the IANA database; UTC where none is named. Raises Invalid."""
+    if name and name not in _zones():
+        message = f"There is no time zone “{echo(name)}”. Name one as Asia/Tokyo, or none (UTC)."
+        raise Invalid(message, fields={"zone": [message]})
+    return ZoneInfo(name or "UTC")
+
+
+def midnight(zone: ZoneInfo) -> datetime:
+    """When the day that it is in the zone now began."""
+    return datetime.combine(timezone.now().astimezone(zone).date(), time.min, zone)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _queue(user: User, membership: Membership, today: datetime) -> dict[str, Any]:
     project_id, role = membership.project_id, membership.role
     labels = role in LABEL
     waiting = waiting_for(project_id, user.pk) if labels else 0
     mine = user_rankings(project_id, user.pk)
-    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "project": {"slug": membership.project.slug, "name": membership.project.name},
         "role": Role(role).value,
@@ -69,59 +85,3 @@ def user_rankings(project_id: int, labeler_id: int) -> QuerySet[Claim]:
     return Claim.objects.filter(
         labeler_id=labeler_id, project_id=project_id, state=ClaimState.RANKED
     )
-
-
-def why_empty(project_id: int, labeler_id: int) -> dict[str, str]:
-    """Why there is no task for a labeler, and what happens next: {code, message}."""
-    rounds = Round.objects.filter(project_id=project_id, state__in=OPEN_STATES)
-    running = rounds.filter(paused=False)
-    if not rounds.exists():
-        return _reason(
-            "no_round", "No round is open. You will see tasks here as soon as an admin starts one."
-        )
-    if not running.exists():
-        return _reason("paused", "The round is paused. Tasks come back when an admin resumes it.")
-    if running.filter(state=RoundState.GENERATING).exists():
-        inference = inference_state()
-        if inference["state"] != "ready":
-            return _reason("model_loading", f"{inference['message']} Tasks appear by themselves.")
-        if not _held_by_others(project_id, labeler_id):
-            return _reason(
-                "waiting_for_completions",
-                "The model is still writing responses. New tasks appear here by themselves.",
-            )
-    if _held_by_others(project_id, labeler_id):
-        return _reason(
-            "all_claimed",
-            "Other labelers have the remaining tasks in hand. "
-            "What they give back appears here by itself.",
-        )
-    return _reason("all_done", "You have done everything that there was for you. Thank you!")
-
-
-def _held_by_others(project_id: int, labeler_id: int) -> bool:
-    return (
-        Slot.objects.filter(
-            task__round__project_id=project_id,
-            task__round__state__in=OPEN_STATES,
-            task__round__paused=False,
-            ranking=None,
-            claim__isnull=False,
-        )
-        .exclude(
-            Q(claim__labeler_id=labeler_id)
-            | Q(
-                task__claims__labeler_id=labeler_id,
-                task__claims__state__in=[
-                    ClaimState.RANKED,
-                    ClaimState.SKIPPED,
-                    ClaimState.FLAGGED,
-                ],
-            )
-        )
-        .exists()
-    )
-
-
-def _reason(code: str, message: str) -> dict[str, str]:
-    return {"code": code, "message": message}

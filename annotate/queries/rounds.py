@@ -20,11 +20,11 @@ from annotate.models import (
     Task,
     TaskState,
 )
+from annotate.queries.pace import seconds_a_ranking, writing
 from inference.queries import available_models, inference_state
 
 ROWS = 50
 RECENT = timedelta(minutes=2)
-LAST_HOUR = timedelta(hours=1)
 
 
 class Median(Aggregate):
@@ -92,34 +92,21 @@ def generation(round_: Round) -> dict[str, Any]:
         stale=Count("pk", filter=Q(stale=True)),
     )
     since = timezone.now() - RECENT
-    completions = Completion.objects.filter(task__round=round_).aggregate(
-        count=Count("pk"),
-        tokens=Sum("token_count", default=0),
-        recent=Count("pk", filter=Q(created_at__gte=since)),
-        recent_tokens=Sum("token_count", filter=Q(created_at__gte=since), default=0),
-    )
+    written = Completion.objects.filter(task__round=round_)
+    completions = written.aggregate(count=Count("pk"), tokens=Sum("token_count", default=0))
     running = round_.state == RoundState.GENERATING
-    seconds = _seconds_writing(round_)
+    pace = writing(written.filter(created_at__gte=since)) if running else None
     total = (tasks["tasks"] - tasks["failed"]) * round_.k
-    pace = completions["recent"] / seconds if seconds else 0.0
     missing = max(0, total - completions["count"])
     return {
         **tasks,
         "completions": completions["count"],
         "completions_total": total,
         "tokens": completions["tokens"],
-        "tokens_per_s": round(completions["recent_tokens"] / seconds, 1)
-        if running and seconds
-        else None,
-        "eta_s": math.ceil(missing / pace) if running and pace and missing else None,
+        "tokens_per_s": round(pace.tokens_per_s, 1) if pace else None,
+        "eta_s": math.ceil(missing / pace.completions_per_s) if pace and missing else None,
         "waiting": _waiting(round_, tasks) if running else None,
     }
-
-
-def _seconds_writing(round_: Round) -> float:
-    if round_.started_at is None:
-        return 0.0
-    return min(RECENT, timezone.now() - round_.started_at).total_seconds()
 
 
 def _waiting(round_: Round, tasks: dict[str, int]) -> str | None:
@@ -148,7 +135,7 @@ def _not_served(round_: Round) -> str | None:
 
 
 def labeling(round_: Round) -> dict[str, Any]:
-    """Rankings so far, the pace of the last hour, and how long the rest takes at it."""
+    """Rankings so far, how many an hour of work gives, and how much work is left at that."""
     slots = Slot.objects.filter(round=round_).aggregate(
         done=Count("pk", filter=Q(ranking__isnull=False)),
         claimed=Count(
@@ -158,16 +145,15 @@ def labeling(round_: Round) -> dict[str, Any]:
     failed = round_.tasks.filter(state=TaskState.FAILED).count()
     required = (round_.tasks.count() - failed) * round_.overlap
     current = Ranking.objects.filter(round=round_, current=True)
-    since = timezone.now() - LAST_HOUR
-    per_hour = current.filter(created_at__gte=since).count()
+    each = seconds_a_ranking(current)
     left = required - slots["done"]
     return {
         "required": required,
         "done": slots["done"],
         "extra": current.filter(slot=None).count(),
         "claimed": slots["claimed"],
-        "per_hour": per_hour,
-        "eta_s": math.ceil(left * 3600 / per_hour) if round_.open and per_hour and left else None,
+        "per_hour": round(3600 / each, 1) if each else None,
+        "work_left_s": math.ceil(left * each) if round_.open and each and left > 0 else None,
     }
 
 

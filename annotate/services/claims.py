@@ -24,7 +24,7 @@ def next_claim(
     """Hand back a claim that the client forgot, or else claim a new task.
 
     have: ids of the claims that the client holds already, lost ones too. Returns None for the
-    task when there is none to be had; `queries.queues.why_empty` says why. Raises NotFound for
+    task when there is none to be had; `queries.empty.why_empty` says why. Raises NotFound for
     strangers.
     """
     standing = queue.standing(slug=slug, labeler_id=labeler_id)

@@ -8,10 +8,11 @@ from typing import BinaryIO
 
 from django.db import transaction
 
-from annotate.exchange.prompts import Format, ParsedPrompt, Problem, read_prompts, shown
+from annotate.exchange.prompts import Format, ParsedPrompt, Problem, read_prompts
 from annotate.models import Project, Prompt
 from annotate.services import audit
 from formats.control_tokens import likely
+from formats.echo import echo
 
 BATCH = 500
 PROBLEMS_SHOWN = 200
@@ -46,7 +47,7 @@ class ImportReport:
 
     def read_past(self, columns: Iterable[str]) -> None:
         for name in columns:
-            known = shown(name, COLUMN)
+            known = echo(name, COLUMN)
             full = known not in self.unread and len(self.unread) >= COLUMNS_SHOWN
             self.unread[OTHERS if full else known] += 1
 

@@ -34,6 +34,7 @@ from annotate.ranking import (
 from annotate.services import audit, drafts, ranking_rows
 from annotate.services.drafts import Origin
 from annotate.services.ranking_rows import Standing
+from formats.echo import echo
 
 MAX_TEXT = 50_000
 MAX_ACTIVE_MS = 24 * 3600 * 1000
@@ -231,7 +232,7 @@ def _known(place: Mapping[str, int], letter: str) -> int:
         return place[letter]
     except KeyError:
         shown = ", ".join(place)
-        message = f"Response {letter[:20]} is not part of this task. Rank only {shown}."
+        message = f"Response {echo(letter, 20)} is not part of this task. Rank only {shown}."
         raise Invalid(message, code="unknown_response", fields={"tiers": [message]}) from None
 
 
@@ -254,7 +255,7 @@ def _ratings(standing: Standing, said: Said, place: Mapping[str, int]) -> dict[s
     for key, values in said.ratings.items():
         axis = axes.get(key)
         if axis is None:
-            message = f"This project has no rating axis {key[:40]}."
+            message = f"This project has no rating axis {echo(key)}."
             raise Invalid(message, fields={"ratings": [message]})
         for letter, value in values.items():
             if not axis["min"] <= value <= axis["max"]:

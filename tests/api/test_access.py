@@ -113,6 +113,7 @@ LINES: dict[tuple[str, str], Line] = {
     ("get", "inference"): Line(members(200, "ada", others=404)),
     ("get", "schema"): Line(everybody(200)),
     ("get", "queues"): Line(signed_in(200)),
+    ("get", "decisions"): Line(signed_in(200)),
     ("post", f"{PROJECT}/claims"): Line(label(200), {"have": []}),
     ("post", f"{CLAIM}/renew"): Line(lenas_own(200)),
     ("post", f"{CLAIM}/release"): Line(lenas_own(204)),

@@ -1,5 +1,6 @@
 """The console: when the loop turns, what a turn does, and deciding on its candidate."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -166,10 +167,49 @@ def test_approving_with_the_evaluation_in_view(visits: Visits, trained: Trained)
     expect(decision).to_contain_text("Adapter 3 waits for a decision")
     expect(decision).to_contain_text("wins 75% of 12 prompts against Adapter 2")
     expect(decision.get_by_test_id("verdict-min_win_rate")).to_be_visible()
+    expect(decision.get_by_test_id("grounds-rate")).to_contain_text("on 12 held-out prompts")
+    expect(decision.get_by_test_id("grounds-rate")).to_contain_text(
+        re.compile(r"75% .*\d+% to \d+%")
+    )
+    expect(decision.get_by_test_id("doubts")).to_contain_text("One note.")
+    expect(decision.get_by_test_id("gate")).to_contain_text("warning")
+    decision.get_by_text("Answers side by side").click()
+    expect(decision.get_by_test_id("answer-pair").first).to_be_visible()
     page.get_by_test_id("step-approve").click()
     page.get_by_test_id("step-approve-confirm-yes").click()
     expect(decision).to_have_count(0)
     eventually(page, lambda: Promotion.objects.filter(adapter=trained.second).exists())
+
+
+def test_a_decision_is_told_wherever_an_admin_looks(visits: Visits, trained: Trained) -> None:
+    page = visits.page("ada", "/projects")
+    expect(page.get_by_test_id("projects")).to_be_visible()
+    expect(page.get_by_test_id("decisions-waiting")).to_have_count(0)
+    waiting(trained)
+    for address in ("/projects", "/", "/projects/tone/overview"):
+        page.goto(address)
+        expect(page.get_by_test_id("decision-tone")).to_contain_text("Adapter 3 waits")
+    expect(page.get_by_test_id("tab-mark")).to_contain_text("a decision waits")
+    page.get_by_test_id("decision-tone").click()
+    page.wait_for_url(f"**{LOOP}")
+    page.get_by_test_id("step-reject").click()
+    page.get_by_test_id("step-reject-confirm-yes").click()
+    expect(page.get_by_test_id("tab-mark")).to_have_count(0)
+
+
+def test_the_same_adapter_is_the_same_on_every_page(visits: Visits, trained: Trained) -> None:
+    waiting(trained)
+    page = visits.page("ada", LOOP)
+    number = trained.second.number
+    for address in (
+        LOOP,
+        f"/projects/tone/models/adapters/{number}",
+        "/projects/tone/models",
+        "/projects/tone/training",
+    ):
+        page.goto(address)
+        found = page.get_by_test_id("standing").filter(has_text="Waits for a decision")
+        expect(found.first).to_be_visible()
 
 
 def test_rejecting(visits: Visits, trained: Trained) -> None:

@@ -111,7 +111,7 @@ def test_the_leaderboard_is_a_table_and_a_file(
 
 def test_an_adapter_its_card_and_its_files(visits: Visits, trained: Trained) -> None:
     page = visits.page("ada", f"{MODELS}/adapters/2")
-    expect(page.get_by_test_id("adapter-current")).to_be_visible()
+    expect(page.get_by_test_id("standing")).to_have_attribute("data-state", "current")
     expect(page.get_by_test_id("adapter-facts")).to_contain_text("base-model@")
     card = page.get_by_test_id("adapter-card")
     expect(card.get_by_role("heading", name="Lineage")).to_be_visible()

@@ -166,8 +166,10 @@ def test_what_learned_from_a_labeler(ada: User, adapters: list[TrainedAdapter]) 
         (1, "snapshot"),
     ]
     third, first = found["adapters"]
-    assert (third["number"], third["because"], third["current"]) == (3, "parent", True)
-    assert (first["number"], first["because"], first["current"]) == (1, "snapshot", False)
+    assert (third["number"], third["because"]) == (3, "parent")
+    assert (first["number"], first["because"]) == (1, "snapshot")
+    stand = [third["standing"]["state"], first["standing"]["state"]]
+    assert stand == ["current", "replaced"]
     assert (third["promotions"], first["promotions"]) == ([2], [1])
     assert len(touched(ada, "labeler=luis")["adapters"]) == 3
 

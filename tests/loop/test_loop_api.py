@@ -104,7 +104,7 @@ def test_a_step_by_hand_and_its_page(ada: APIClient, turning: Turning) -> None:
         "text": "Began: ada asked for it.",
         "at": shown["events"][0]["at"],
     }
-    assert shown["stages"][-1]["text"] == "An admin approves or rejects adapter 2."
+    assert shown["stages"][-1]["text"] == "An admin approves or rejects adapter 2, with 1 warning."
     assert shown["stages"][-1]["ended_at"] is None
 
     assert ada.post(f"{LOOP}/approve").json()["promotion"] == 1

@@ -21,6 +21,7 @@ from training.models import (
     TrainingRun,
 )
 from training.queries import loop as reads
+from training.queries.standing import asks
 from training.services import loop
 from training.services.promotions import promote
 
@@ -103,7 +104,7 @@ def test_its_timeline_says_what_came_of_each_stage(turning: Turning) -> None:
         "Passed: Win rate: 70.0% (95%: 60.0% to 80.0%); at least 50.0% is wanted.",
         "Passed: Length of answers: 1.10 times the incumbent's; "
         "at most 2.00 times the incumbent's is wanted.",
-        "The gate is passed.",
+        "The gate is passed, with 1 warning.",
     ]
     stretches = reads.detail(reads.one(turning.project.pk, 1))["stages"]
     assert [each["stage"] for each in stretches] == [
@@ -228,8 +229,8 @@ def test_an_admin_approves(turning: Turning) -> None:
     for move in (turning.begin, turning.built, turning.judged, turning.trained):
         move()
     step = turning.evaluated()
-    assert step.waiting_for == "An admin approves or rejects adapter 2."
-    assert reads.row(step)["asks"]
+    assert step.waiting_for == "An admin approves or rejects adapter 2, with 1 warning."
+    assert asks(step)
     assert turning.advanced().promotion is None
 
     for _ in range(2):
@@ -238,7 +239,7 @@ def test_an_admin_approves(turning: Turning) -> None:
     assert step.promotion is not None
     assert step.promotion.created_by == turning.ada
     assert Promotion.objects.count() == 1
-    assert not reads.row(turning.last)["asks"]
+    assert not asks(turning.last)
     assert turning.swapped().state == StepState.DONE
     assert "ada approved the candidate." in turning.texts()
 

@@ -75,11 +75,15 @@ def test_what_is_served_is_told_by_the_projects_numbers(
         ("base", "base", None),
         ("adapter", "zero", None),
         *sorted(
-            [("adapter", "other", 1), ("adapter", "current", 2)],
+            [("adapter", "adapter", 1), ("adapter", "adapter", 2)],
             key=lambda row: [red, blue][row[2] - 1].content_hash,
         ),
     ]
     assert {each["selftest"] for each in replica["served"]} == {"passed"}
+    stand = {each["adapter"]: each["standing"] for each in replica["served"]}
+    assert stand[1] == {"state": "replaced", "replicas": 1}
+    assert stand[2] == {"state": "current", "replicas": 1}
+    assert stand[None] is None
 
 
 def test_adapters_of_other_projects_have_no_number(

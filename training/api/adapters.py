@@ -16,11 +16,11 @@ from annotate.api.shapes import Shape, page_of
 from annotate.api.views import ProjectView, user_of
 from annotate.queries.access import READ_DATA
 from annotate.services import audit
-from inference.models import Adapter
 from training.api.evaluations import MeasuredValue, WinRateShape
+from training.api.standing import StandingShape
 from training.models import EvaluationState, PromotionKind, PromotionState
 from training.queries import adapters as reads
-from training.queries.promotions import current as current_of
+from training.queries.standing import standings
 
 CONTENT_TYPES = {".json": "application/json"}
 MARKDOWN = "text/markdown; charset=utf-8"
@@ -40,7 +40,7 @@ class AdapterRow(Shape):
     )
     content_hash = serializers.CharField()
     bytes = serializers.IntegerField()
-    current = serializers.BooleanField(help_text="It is what the project's model means now.")
+    standing = StandingShape()
     accuracy = MeasuredValue(allow_null=True, help_text="On held-out preferences.")
     created_at = serializers.DateTimeField()
 
@@ -64,7 +64,6 @@ class AdapterDetail(AdapterRow):
     served_as = serializers.CharField(
         allow_null=True, help_text="Its versioned name at the replicas; null: never served."
     )
-    serving_state = serializers.ChoiceField(choices=Adapter.State.choices, allow_null=True)
     files = serializers.ListField(child=serializers.CharField())
     evaluations = AdapterEvaluation(
         many=True, help_text="The last 20 in which it is the candidate."
@@ -83,8 +82,7 @@ class AdaptersView(ProjectView):
     def get(self, request: Request, slug: str) -> Response:
         """The project's adapters, newest first."""
         access = self.access(request, slug, READ_DATA)
-        current = current_of(access.project.pk)
-        show = partial(reads.row, current_id=current.pk if current else None)
+        show = partial(reads.row, found=standings(access.project.pk))
         return Response(page(request, reads.of_project(access.project.pk), show))
 
 

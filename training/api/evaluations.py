@@ -134,6 +134,9 @@ class EvaluationDetail(EvaluationRow):
     settings = EvaluationSettingsShape()
     report = ReportShape(allow_null=True)
     verdicts = VerdictShape(many=True, help_text="By the gate of the project's loop policy.")
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="All that speaks against relying on it."
+    )
 
 
 class EvaluatedPrompt(Shape):

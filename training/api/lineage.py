@@ -14,6 +14,7 @@ from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import Invalid, NotFound
 from annotate.queries.access import MANAGE, READ_DATA
 from annotate.services import retractions
+from training.api.standing import StandingShape
 from training.models import RunState, SnapshotState
 from training.queries import lineage as reads
 from training.queries import rebuilds, snapshots, touched
@@ -29,6 +30,7 @@ class LineageNode(Shape):
     title = serializers.CharField()
     detail = serializers.CharField()
     at = serializers.DateTimeField(allow_null=True)
+    standing = StandingShape(allow_null=True, help_text="Of an adapter.")
 
 
 # "from" is a keyword, so it cannot be written as an attribute.
@@ -73,7 +75,7 @@ class TouchedAdapter(Shape):
     snapshot = serializers.IntegerField()
     method = serializers.CharField()
     because = serializers.ChoiceField(choices=WAYS)
-    current = serializers.BooleanField(help_text="It is what the project's model means now.")
+    standing = StandingShape()
     promotions = serializers.ListField(child=serializers.IntegerField())
 
 

@@ -1,12 +1,14 @@
 """The loop: its policy, its steps, and what a person does about them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from annotate.api.asked import unknown_fields
 from annotate.api.paging import page
 from annotate.api.views import ProjectView, user_of
 from annotate.errors import Conflict, Invalid, NotFound
@@ -19,6 +21,7 @@ from training.api.loop_shapes import (
 )
 from training.models import LoopStep
 from training.queries import loop as reads
+from training.queries.standing import standings
 from training.services import loop
 
 BY_HAND = "{name} asked for it."
@@ -53,6 +56,8 @@ def _body(data: Any) -> tuple[dict[str, Any], bool]:
     if not isinstance(data, dict) or not isinstance(data.get("settings"), dict):
         message = "Send an object with the policy's settings."
         raise Invalid(message, fields={"settings": [message]})
+    if unknown := [name for name in data if name not in ("settings", "active")]:
+        raise unknown_fields(unknown, ("settings", "active"))
     active = data.get("active", False)
     if not isinstance(active, bool):
         message = "active must be true or false."
@@ -107,7 +112,8 @@ class LoopStepsView(ProjectView):
     def get(self, request: Request, slug: str) -> Response:
         """The loop's steps, newest first."""
         access = self.access(request, slug, READ_DATA)
-        return Response(page(request, reads.of_project(access.project.pk), reads.row))
+        show = partial(reads.row, found=standings(access.project.pk))
+        return Response(page(request, reads.of_project(access.project.pk), show))
 
 
 class LoopStepView(ProjectView):

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from annotate.api.shapes import Shape, page_of
 from annotate.models import Stale
+from training.api.standing import StandingShape
 from training.engine.spec import Method
 from training.models import Stage, StepState
 from training.snapshots.spec import Aggregation, Weight
@@ -109,6 +110,7 @@ class LoopStepRow(Shape):
     judge = serializers.IntegerField(allow_null=True, help_text="Adapter.")
     run = serializers.IntegerField(allow_null=True)
     candidate = serializers.IntegerField(allow_null=True, help_text="Adapter.")
+    candidate_standing = StandingShape(allow_null=True)
     evaluation = serializers.IntegerField(allow_null=True)
     ab_round = serializers.IntegerField(allow_null=True)
     promotion = serializers.IntegerField(allow_null=True)
@@ -172,6 +174,9 @@ class LoopStepDetail(LoopStepRow):
     events = LoopEventShape(many=True)
     stages = LoopStretch(many=True)
     verdicts = LoopVerdict(many=True)
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="All that speaks against its evaluation."
+    )
     ab = LoopComparing(allow_null=True)
 
 

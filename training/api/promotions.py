@@ -1,5 +1,7 @@
 """Promoting an adapter, rolling back, and what each replica serves."""
 
+from functools import partial
+
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -11,8 +13,10 @@ from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import Invalid
 from annotate.models import Stale
 from annotate.queries.access import MANAGE, READ_DATA
+from training.api.standing import StandingShape
 from training.models import Evaluation, PromotionKind, PromotionState, TrainedAdapter
 from training.queries import promotions as reads
+from training.queries.standing import standings
 from training.services import promotions
 
 MAX_REASON = 2000
@@ -22,6 +26,7 @@ class PromotionRow(Shape):
     number = serializers.IntegerField()
     kind = serializers.ChoiceField(choices=PromotionKind.choices)
     adapter = serializers.IntegerField(allow_null=True, help_text="Null: the base.")
+    adapter_standing = StandingShape(allow_null=True, help_text="What it is now, not then.")
     previous = serializers.IntegerField(allow_null=True, help_text="Null: the base.")
     evaluation = serializers.IntegerField(allow_null=True)
     state = serializers.ChoiceField(choices=PromotionState.choices)
@@ -53,9 +58,10 @@ class ServedHere(Shape):
     adapter = serializers.IntegerField(
         allow_null=True, help_text="Number of the project's adapter, if it is one of the project."
     )
+    standing = StandingShape(allow_null=True)
     role = serializers.ChoiceField(
-        choices=["base", "zero", "current", "candidate", "other"],
-        help_text="zero: answers for the base beside adapters.",
+        choices=["base", "zero", "adapter", "other"],
+        help_text="zero: answers for the base beside adapters; adapter: one of the project.",
     )
     selftest = serializers.ChoiceField(choices=["pending", "passed", "failed"])
     detail = serializers.CharField()
@@ -96,7 +102,8 @@ class PromotionsView(ProjectView):
     def get(self, request: Request, slug: str) -> Response:
         """What the project's model was, newest first."""
         access = self.access(request, slug, READ_DATA)
-        return Response(page(request, reads.of_project(access.project.pk), reads.row))
+        show = partial(reads.row, found=standings(access.project.pk))
+        return Response(page(request, reads.of_project(access.project.pk), show))
 
     @extend_schema(request=PromotionSpec, responses={201: PromotionRow})
     def post(self, request: Request, slug: str) -> Response:
@@ -112,7 +119,8 @@ class PromotionsView(ProjectView):
             reason=body["reason"],
             stale=body["stale"],
         )
-        return Response(reads.row(reads.one(project_id, promotion.number)), status=201)
+        made = reads.one(project_id, promotion.number)
+        return Response(reads.row(made, standings(project_id)), status=201)
 
 
 class RollBackView(ProjectView):
@@ -127,7 +135,8 @@ class RollBackView(ProjectView):
             reason=body["reason"],
             stale=body["stale"],
         )
-        return Response(reads.row(reads.one(access.project.pk, promotion.number)), status=201)
+        made = reads.one(access.project.pk, promotion.number)
+        return Response(reads.row(made, standings(access.project.pk)), status=201)
 
 
 class ServingView(ProjectView):

@@ -13,6 +13,7 @@ from annotate.api.shapes import Message, Shape, page_of
 from annotate.api.views import ProjectView
 from annotate.errors import Invalid
 from annotate.queries.access import READ_DATA
+from formats.echo import echo
 from training.models import TrainingRun
 from training.queries import rollouts as reads
 from training.queries import runs
@@ -148,4 +149,4 @@ def _after(request: Request) -> After | None:
 
 
 def _invalid(field: str, message: str, said: str) -> Invalid:
-    return Invalid(message, fields={field: [said[:40]]})
+    return Invalid(message, fields={field: [echo(said)]})

@@ -1,6 +1,7 @@
 """Training runs: ask for one, watch it, stop it, go on with it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
@@ -16,9 +17,12 @@ from annotate.api.shapes import Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import Invalid, NotFound
 from annotate.queries.access import MANAGE, READ_DATA
+from formats.echo import echo
+from training.api.standing import StandingShape
 from training.models import RunState, Snapshot, TrainingRun
 from training.queries import runs as reads
 from training.queries.lengths import expected
+from training.queries.standing import standings
 from training.runs.assembly import PARENT_USES
 from training.runs.options import FIELD_KINDS
 from training.services import runs
@@ -146,6 +150,7 @@ class RunRow(Shape):
     eta_s = serializers.FloatField(allow_null=True)
     message = serializers.CharField()
     adapter = serializers.IntegerField(allow_null=True)
+    adapter_standing = StandingShape(allow_null=True)
     created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -197,7 +202,8 @@ class RunsView(ProjectView):
         rows = reads.of_project(access.project.pk)
         if (snapshot := _number(request, "snapshot")) is not None:
             rows = rows.filter(snapshot__number=snapshot)
-        return Response(page(request, rows, reads.row))
+        show = partial(reads.row, found=standings(access.project.pk))
+        return Response(page(request, rows, show))
 
     @extend_schema(request=RunRequest, responses={201: RunDetail})
     def post(self, request: Request, slug: str) -> Response:
@@ -313,5 +319,5 @@ def _number(request: Request, name: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise Invalid(f"{name} must be a whole number.", fields={name: [text[:40]]})
+        raise Invalid(f"{name} must be a whole number.", fields={name: [echo(text)]})
     return int(text)

@@ -4,6 +4,7 @@ from django.urls import path
 
 from training.api import (
     adapters,
+    decisions,
     evaluations,
     leaderboard,
     lineage,
@@ -21,6 +22,7 @@ _RUN = "projects/<slug:slug>/runs/<int:number>"
 _SNAPSHOT = "projects/<slug:slug>/snapshots/<int:number>"
 
 urlpatterns = [
+    path("decisions", decisions.DecisionsView.as_view()),
     path("projects/<slug:slug>/snapshots", snapshots.SnapshotsView.as_view()),
     path(_SNAPSHOT, snapshots.SnapshotView.as_view()),
     path(f"{_SNAPSHOT}/card", snapshot_files.SnapshotCardView.as_view()),

@@ -8,6 +8,7 @@ from training.models.rebuild import Rebuild
 from training.models.rollout import RunRollout
 from training.models.run import RunMetric, RunState, TrainingRun
 from training.models.snapshot import Snapshot, SnapshotRanking, SnapshotState
+from training.models.standing import Standing
 
 __all__ = [
     "Evaluation",
@@ -28,6 +29,7 @@ __all__ = [
     "SnapshotRanking",
     "SnapshotState",
     "Stage",
+    "Standing",
     "StepState",
     "TrainedAdapter",
     "TrainingRun",

@@ -1,5 +1,6 @@
 """Trained adapters as people see them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ from inference.models import Adapter as ServedAdapter
 from training import adapter_store
 from training.evaluation.card import Data, Evaluated, Facts, card
 from training.models import Evaluation, EvaluationState, Promotion, TrainedAdapter
-from training.queries.promotions import current
+from training.queries.standing import Stands, standings
 
 
 def of_project(project_id: int) -> QuerySet[TrainedAdapter]:
@@ -29,8 +30,8 @@ def one(project_id: int, number: int) -> TrainedAdapter:
     return adapter
 
 
-def row(adapter: TrainedAdapter, current_id: int | None) -> dict[str, Any]:
-    """What a list shows of it. current_id: of the adapter that the project's model means."""
+def row(adapter: TrainedAdapter, found: Mapping[int, Stands]) -> dict[str, Any]:
+    """What a list shows of it. found: `standings`, of this adapter at least."""
     run = adapter.run
     accuracy = (run.measured or {}).get("accuracy")
     return {
@@ -43,7 +44,7 @@ def row(adapter: TrainedAdapter, current_id: int | None) -> dict[str, Any]:
         "judge": run.judge.number if run.judge else None,
         "content_hash": adapter.content_hash,
         "bytes": adapter.bytes,
-        "current": adapter.pk == current_id,
+        "standing": found[adapter.pk],
         "accuracy": accuracy,
         "created_at": adapter.created_at,
     }
@@ -51,15 +52,13 @@ def row(adapter: TrainedAdapter, current_id: int | None) -> dict[str, Any]:
 
 def detail(adapter: TrainedAdapter) -> dict[str, Any]:
     """Everything about it but the content of its files."""
-    current_adapter = current(adapter.project_id)
     served = ServedAdapter.objects.select_related("served_model").filter(
         content_hash=adapter.content_hash
     )
     as_served = served.first()
     return {
-        **row(adapter, current_adapter.pk if current_adapter else None),
+        **row(adapter, standings(adapter.project_id, [adapter.pk])),
         "served_as": str(as_served) if as_served else None,
-        "serving_state": as_served.state if as_served else None,
         "files": files(adapter),
         "evaluations": [
             {

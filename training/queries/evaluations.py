@@ -10,6 +10,7 @@ from django.utils import timezone
 from annotate.errors import NotFound
 from annotate.models import Prompt, Split
 from formats.completions import CUT_OFF
+from training.evaluation.doubts import doubts
 from training.evaluation.gate import Gate, Verdict, check
 from training.evaluation.report import Answer, rewards
 from training.models import (
@@ -98,7 +99,15 @@ def detail(evaluation: Evaluation) -> dict[str, Any]:
         "settings": evaluation.settings,
         "report": evaluation.report,
         "verdicts": verdicts(evaluation),
+        "warnings": warnings(evaluation),
     }
+
+
+def warnings(evaluation: Evaluation) -> list[str]:
+    """All that speaks against relying on it; none before its report."""
+    if evaluation.report is None:
+        return []
+    return doubts(evaluation.report, evaluation.candidate.run.warnings)
 
 
 def verdicts(evaluation: Evaluation) -> list[Verdict]:

@@ -16,6 +16,7 @@ from training.loop.words import counted
 from training.models import Promotion, Snapshot, SnapshotState, TrainingRun
 from training.models.run import UNFINISHED_RUNS
 from training.queries.lineage_graph import Graph
+from training.queries.standing import standings
 
 KINDS = ["base", "labeler", "labelers", "round", "snapshot", "run", "adapter", "promotion"]
 LATEST = 40  # of each kind
@@ -76,6 +77,7 @@ def _runs(graph: Graph, project_id: int) -> list[TrainingRun]:
         .select_related("adapter")
         .order_by("-number")[:LATEST]
     )
+    stand = standings(project_id)
     for run in reversed(found):
         key = f"run-{run.pk}"
         graph.add(
@@ -97,6 +99,7 @@ def _runs(graph: Graph, project_id: int) -> list[TrainingRun]:
                 title=f"Adapter {adapter.number}",
                 detail=f"{adapter.base}@{adapter.content_hash[:16]}",
                 at=adapter.created_at,
+                standing=stand[adapter.pk],
             )
             graph.link(key, f"adapter-{adapter.pk}")
             if run.parent_id is None:

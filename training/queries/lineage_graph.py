@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from annotate.errors import NotFound
+from training.queries.standing import Stands
 
 
 class Graph:
@@ -23,6 +24,7 @@ class Graph:
         number: int | None = None,
         detail: str = "",
         at: datetime | None = None,
+        standing: Stands | None = None,
     ) -> None:
         self.nodes[key] = {
             "id": f"{kind}-{title if number is None else number}",
@@ -31,6 +33,7 @@ class Graph:
             "title": title,
             "detail": detail,
             "at": at,
+            "standing": standing,
         }
 
     def link(self, cause: str, effect: str, count: int = 0) -> None:

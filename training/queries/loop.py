@@ -1,6 +1,6 @@
 """The loop of a project as people see it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -9,9 +9,10 @@ from django.utils import timezone
 from annotate.errors import NotFound
 from training.evaluation import gate
 from training.loop.policy import LoopSettings, PolicyError, read
-from training.models import LoopEvent, LoopPolicy, LoopStep, Stage, StepState
+from training.models import LoopEvent, LoopPolicy, LoopStep, StepState
 from training.models.loop import UNFINISHED_STEPS
-from training.queries import ab
+from training.queries import ab, evaluations
+from training.queries.standing import Stands, asks, standings
 from training.queries.turns import next_of
 
 
@@ -67,7 +68,7 @@ def overview(project_id: int) -> dict[str, Any]:
         "changed_at": policy.changed_at if policy else None,
         "problem": problem,
         "next": _next(unsaved, settings, step, saved=policy is not None),
-        "step": row(step) if step else None,
+        "step": row(step, standings(project_id)) if step else None,
     }
 
 
@@ -96,18 +97,9 @@ def _next(
     }
 
 
-def asks(step: LoopStep) -> bool:
-    """Whether it waits for an admin to approve or reject its candidate."""
-    return (
-        step.state == StepState.RUNNING
-        and step.stage == Stage.PROMOTE
-        and step.promotion_id is None
-        and step.settings.get("promotion") == "ask"
-    )
-
-
-def row(step: LoopStep) -> dict[str, Any]:
-    """What a list shows of it; things by their numbers."""
+def row(step: LoopStep, found: Mapping[int, Stands]) -> dict[str, Any]:
+    """What a list shows of it; things by their numbers. found: `standings` of the project."""
+    candidate = getattr(step.run, "adapter", None)
     return {
         "number": step.number,
         "state": step.state,
@@ -121,7 +113,8 @@ def row(step: LoopStep) -> dict[str, Any]:
         "judge_run": _number(step.judge_run),
         "judge": _number(getattr(step.judge_run, "adapter", None)),
         "run": _number(step.run),
-        "candidate": _number(getattr(step.run, "adapter", None)),
+        "candidate": _number(candidate),
+        "candidate_standing": found[candidate.pk] if candidate else None,
         "evaluation": _number(step.evaluation),
         "ab_round": _number(step.ab_round),
         "promotion": _number(step.promotion),
@@ -140,7 +133,7 @@ def detail(step: LoopStep) -> dict[str, Any]:
     """The step with its timeline and the figures of what it made."""
     events = list(step.events.all())
     return {
-        **row(step),
+        **row(step, standings(step.project_id)),
         "settings": step.settings,
         "incumbent": _number(step.evaluation.incumbent) if step.evaluation else None,
         "events": [
@@ -149,6 +142,7 @@ def detail(step: LoopStep) -> dict[str, Any]:
         ],
         "stages": _stages(step, events),
         "verdicts": _verdicts(step),
+        "warnings": evaluations.warnings(step.evaluation) if step.evaluation else [],
         "ab": ab.figures(step.ab_round, step.settings["humans"]) if step.ab_round else None,
     }
 

@@ -1,5 +1,6 @@
 """What a project's model is, was, and can be again; what the replicas serve of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
@@ -8,13 +9,14 @@ from annotate.errors import NotFound
 from annotate.models import Project
 from annotate.queries.current_model import alias_of
 from inference import queries as inference
-from inference.models import Adapter, ModelAlias, ServedModel
+from inference.models import Adapter, ServedModel
 from training.models import Promotion, PromotionKind, PromotionState, TrainedAdapter
 from training.models.promotion import UNFINISHED_PROMOTIONS
+from training.queries.standing import Stands, standings
 
 HISTORY = 1000
 JOBS = 100
-CANDIDATE = "candidate"
+UNKNOWN: dict[str, Any] = {"adapter": None, "standing": None}
 
 
 def of_project(project_id: int) -> QuerySet[Promotion]:
@@ -71,13 +73,14 @@ def _done(project_id: int) -> QuerySet[Promotion]:
     return done.order_by("-number")
 
 
-def row(promotion: Promotion) -> dict[str, Any]:
-    """What a list shows of it: numbers instead of ids."""
+def row(promotion: Promotion, found: Mapping[int, Stands]) -> dict[str, Any]:
+    """What a list shows of it: numbers instead of ids. found: `standings` of the project."""
     made_by = promotion.created_by
     return {
         "number": promotion.number,
         "kind": promotion.kind,
         "adapter": _number(promotion.adapter),
+        "adapter_standing": found[promotion.adapter_id] if promotion.adapter_id else None,
         "previous": _number(promotion.previous),
         "evaluation": promotion.evaluation.number if promotion.evaluation else None,
         "state": promotion.state,
@@ -101,12 +104,13 @@ def serving(project: Project) -> dict[str, Any]:
     back = trail(project.pk)[-2:-1]
     before = TrainedAdapter.objects.filter(pk__in=[pk for pk in back if pk]).first()
     under_way = unfinished(project.pk)
-    meant = _meant(project)
+    found = standings(project.pk)
+    meant = _meant(project, found)
     return {
         "alias": alias_of(project.slug),
         "current": _number(current(project.pk)),
         "rolls_back_to": {"adapter": _number(before)} if back else None,
-        "promotion": row(under_way) if under_way else None,
+        "promotion": row(under_way, found) if under_way else None,
         "replicas": [
             _replica(replica, meant) for replica in inference.inference_detail()["replicas"]
         ],
@@ -124,29 +128,23 @@ def _replica(replica: inference.ReplicaDetail, meant: dict[str, dict[str, Any]])
         "taken": taken,
         "free": None if places is None else max(0, places - taken),
         "served": [
-            {**each, **meant.get(each["name"], {"adapter": None, "role": "other"})}
+            {**each, **meant.get(each["name"], {**UNKNOWN, "role": "other"})}
             for each in replica["served"]
         ],
     }
 
 
-def _meant(project: Project) -> dict[str, dict[str, Any]]:
-    """By served name: the number of the project's adapter, and what it is served for."""
+def _meant(project: Project, stand: Mapping[int, Stands]) -> dict[str, dict[str, Any]]:
+    """By served name: what it is, and the project's adapter with what that is to the project."""
     served = Adapter.objects.select_related("served_model")
-    numbers = dict(
-        TrainedAdapter.objects.filter(project=project).values_list("content_hash", "number")
-    )
-    roles = {
-        alias.current_id: alias.name.rpartition("/")[2]
-        for alias in ModelAlias.objects.filter(
-            name__in=[f"{project.slug}/{CANDIDATE}", alias_of(project.slug)], current__isnull=False
-        ).order_by("name")
+    trained = {
+        each.content_hash: {"adapter": each.number, "standing": stand[each.pk]}
+        for each in TrainedAdapter.objects.filter(project=project)
     }
     bases = ServedModel.objects.filter(kind=ServedModel.Kind.BASE).values_list("name", flat=True)
-    found: dict[str, dict[str, Any]] = {name: {"adapter": None, "role": "base"} for name in bases}
+    found: dict[str, dict[str, Any]] = {name: {**UNKNOWN, "role": "base"} for name in bases}
     for adapter in served.filter(zero=True):
-        found[str(adapter)] = {"adapter": None, "role": "zero"}
-    for adapter in served.filter(content_hash__in=numbers):
-        role = roles.get(adapter.pk, "other")
-        found[str(adapter)] = {"adapter": numbers[adapter.content_hash], "role": role}
+        found[str(adapter)] = {**UNKNOWN, "role": "zero"}
+    for adapter in served.filter(content_hash__in=trained):
+        found[str(adapter)] = {**trained[adapter.content_hash], "role": "adapter"}
     return found

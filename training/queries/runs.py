@@ -1,6 +1,7 @@
 """Training runs as people see them."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.db.models.functions import Mod
 
 from annotate.errors import Invalid, NotFound
 from training.models import RunMetric, RunState, Snapshot, TrainedAdapter, TrainingRun
+from training.queries.standing import Stands, standings
 from training.runs import options
 from training.runs.assembly import data_for, learns_from_judge, method_named, nothing_for
 from training.runs.base_model import name_of, place_of, weights_b
@@ -33,8 +35,8 @@ def one(project_id: int, number: int) -> TrainingRun:
     return run
 
 
-def row(run: TrainingRun) -> Shown:
-    """What a list shows of it."""
+def row(run: TrainingRun, found: Mapping[int, Stands]) -> Shown:
+    """What a list shows of it. found: `standings` of the project."""
     adapter = getattr(run, "adapter", None)
     return {
         "number": run.number,
@@ -51,6 +53,7 @@ def row(run: TrainingRun) -> Shown:
         "eta_s": _eta_s(run),
         "message": run.message,
         "adapter": adapter.number if adapter else None,
+        "adapter_standing": found[adapter.pk] if adapter else None,
         "created_by": run.created_by.username,
         "created_at": run.created_at,
         "started_at": run.started_at,
@@ -61,7 +64,7 @@ def row(run: TrainingRun) -> Shown:
 def detail(run: TrainingRun) -> Shown:
     """Everything about it but its metrics and its log."""
     return {
-        **row(run),
+        **row(run, standings(run.project_id)),
         "heartbeat_at": run.heartbeat_at,
         "worker": run.worker,
         "starts": run.starts,

@@ -15,7 +15,7 @@ from training.models import (
     TrainedAdapter,
     TrainingRun,
 )
-from training.queries.promotions import current
+from training.queries.standing import standings
 
 MOST = 500
 
@@ -92,7 +92,7 @@ def described(project_id: int, touched: Touched) -> dict[str, Any]:
 
 def _adapters(project_id: int, touched: Touched) -> list[dict[str, Any]]:
     done = Promotion.objects.filter(project_id=project_id, state=PromotionState.DONE)
-    now = current(project_id)
+    stand = standings(project_id, touched.adapters)
     promoted: dict[int, list[int]] = {}
     for adapter, number in done.filter(adapter__in=touched.adapters).values_list(
         "adapter_id", "number"
@@ -106,7 +106,7 @@ def _adapters(project_id: int, touched: Touched) -> list[dict[str, Any]]:
             "snapshot": each.run.snapshot.number,
             "method": each.run.method,
             "because": touched.adapters[each.pk],
-            "current": each == now,
+            "standing": stand[each.pk],
             "promotions": sorted(promoted.get(each.pk, [])),
         }
         for each in found.select_related("run__snapshot").order_by("-number")[:MOST]

@@ -10,8 +10,10 @@ from annotate.services import rounds
 from training.evaluation.gate import check
 from training.loop.outcomes import Failed, GoOn, Outcome, Over, Wait
 from training.loop.policy import NextRound
+from training.loop.words import counted
 from training.models import Promotion, PromotionState, Stage
 from training.queries.ab import ordinary_rounds
+from training.queries.evaluations import warnings
 from training.queries.promotions import unfinished
 from training.services import ab, promotions
 from training.services.timeline import note
@@ -33,7 +35,8 @@ def gate(turn: Turn) -> Outcome:
     if missed := [verdict.text for verdict in verdicts if not verdict.passed]:
         turn.keep(promoted=False)
         return GoOn(Stage.ROUND, f"Not promoted. {' '.join(missed)}")
-    passed = "The gate is passed." if verdicts else "The gate asks nothing."
+    passed = "The gate is passed" if verdicts else "The gate asks nothing"
+    passed += f"{_doubted(turn)}."
     if turn.settings.humans:
         return GoOn(Stage.HUMANS, f"{passed} People compare next, without knowing which is which.")
     return GoOn(Stage.PROMOTE, passed)
@@ -51,7 +54,9 @@ def promote(turn: Turn) -> Outcome:
         if moved := overtaken(turn):
             return moved
         if turn.settings.promotion == "ask":
-            return Wait(f"An admin approves or rejects adapter {turn.candidate.number}.")
+            return Wait(
+                f"An admin approves or rejects adapter {turn.candidate.number}{_doubted(turn)}."
+            )
         if other := unfinished(turn.step.project_id):
             return Wait(f"Promotion {other.number}, which somebody began, ends first.")
         promotion = _begin(turn, actor_id=None)
@@ -84,9 +89,16 @@ def _begin(turn: Turn, *, actor_id: int | None) -> Promotion:
         actor_id=actor_id,
         adapter_id=turn.candidate.pk,
         evaluation_id=turn.step.evaluation_id,
-        reason=f"Step {turn.step.number} of the loop: the gate was passed.",
+        reason=f"Step {turn.step.number} of the loop: the gate was passed{_doubted(turn)}.",
         stale=turn.settings.stale,
     )
+
+
+def _doubted(turn: Turn) -> str:
+    """ ", with 2 warnings": the gate is never said to be passed without what speaks against it."""
+    assert turn.step.evaluation is not None  # noqa: S101
+    found = len(warnings(turn.step.evaluation))
+    return f", with {counted(found, 'warning')}" if found else ""
 
 
 def _swapped(promotion: Promotion) -> str:

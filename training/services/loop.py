@@ -15,6 +15,7 @@ from training.models import LoopPolicy, LoopStep, Stage, StepState
 from training.models.loop import UNFINISHED_STEPS
 from training.queries import loop as reads
 from training.queries import turns
+from training.queries.standing import asks
 from training.services import deciding, interventions
 from training.services.advancing import ADVANCE, advance
 from training.services.policy import set_policy
@@ -175,7 +176,7 @@ def _told(step: LoopStep, actor_id: int, verb: str) -> None:
 def _require_question(step: LoopStep) -> None:
     if step.state == StepState.PAUSED:
         raise Conflict(f"Step {step.number} is paused. Resume it first.")
-    if not reads.asks(step):
+    if not asks(step):
         raise Conflict(f"Step {step.number} asks nothing now.")
 
 

@@ -5,6 +5,7 @@ fail. The caller holds the step's row in a transaction: a thing and the step's k
 together or not at all, so a stage that is interrupted anywhere makes nothing twice.
 """
 
+from training.evaluation.doubts import doubts
 from training.loop.outcomes import Failed, GoOn, Outcome, Wait
 from training.loop.policy import NEEDS_JUDGE, Values
 from training.loop.words import counted, spent
@@ -169,7 +170,7 @@ def evaluate(turn: Turn) -> Outcome:
         )
     name = f"Evaluation {evaluation.number}"
     if evaluation.state == EvaluationState.READY:
-        for text in (evaluation.report or {}).get("notes", []):
+        for text in doubts(evaluation.report or {}):
             note(turn.step, text)
         return GoOn(Stage.GATE, f"{name} is ready after {took(evaluation)}{_won(evaluation)}.")
     if evaluation.state == EvaluationState.FAILED:

@@ -207,16 +207,16 @@ def test_the_list_and_what_an_adapter_became(
         finished_at=tone.created_at,
     )
     rows = client.get(f"{HOME}/adapters").json()["results"]
-    assert [(row["number"], row["current"], row["method"]) for row in rows] == [
-        (3, False, "reward"),
-        (2, True, "dpo"),
-        (1, False, "dpo"),
+    assert [(row["number"], row["standing"]["state"], row["method"]) for row in rows] == [
+        (3, "judge", "reward"),
+        (2, "current", "dpo"),
+        (1, "trained", "dpo"),
     ]
     assert (rows[1]["parent"], rows[1]["run"], rows[1]["accuracy"]["value"]) == (1, 2, 0.7)
     found = client.get(f"{HOME}/adapters/2").json()
     assert found["content_hash"] == second.content_hash
     assert found["bytes"] == second.bytes > 1000
-    assert (found["served_as"], found["serving_state"]) == (None, None)
+    assert (found["served_as"], found["standing"]["replicas"]) == (None, 0)
     (evaluation,) = found["evaluations"]
     assert (evaluation["number"], evaluation["win_rate"]["wins"]) == (1, 2)
     assert [one["state"] for one in found["promotions"]] == ["done"]
@@ -229,7 +229,7 @@ def test_how_it_is_served_is_shown(client: APIClient, make: Make) -> None:
     register_adapter(folder=adapter_store.local_folder(adapter.content_hash), base="base")
     found = client.get(f"{HOME}/adapters/1").json()
     assert found["served_as"] == f"base@{adapter.content_hash[:16]}"
-    assert found["serving_state"] == "stored"
+    assert found["standing"] == {"state": "trained", "replicas": 0}
 
 
 def test_the_card_tells_the_evaluations(client: APIClient, make: Make, evaluate: Evaluate) -> None:

@@ -25,6 +25,7 @@ const step = (more: Partial<StepDetail>): StepDetail => ({
   judge: null,
   run: 2,
   candidate: null,
+  candidate_standing: null,
   evaluation: null,
   ab_round: null,
   promotion: null,
@@ -37,6 +38,7 @@ const step = (more: Partial<StepDetail>): StepDetail => ({
   events: [event(0, "snapshot", "Snapshot 1 is to be built."), event(1, "snapshot", "Snapshot 1 is ready.")],
   stages: [stretch("snapshot", "Snapshot 1 is ready."), stretch("train", "Run 2: step 3 of 8.", false)],
   verdicts: [],
+  warnings: [],
   ab: null,
   ...more,
 });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Lineage, LineageNode } from "$lib/api/model-types";
 import { curve, NODE_WIDTH, placed, related } from "./lineage-layout";
 
-const node = (id: string): LineageNode => ({ id, kind: "run", number: 1, title: id, detail: "", at: null });
+const node = (id: string): LineageNode => ({ id, kind: "run", number: 1, title: id, detail: "", at: null, standing: null });
 const lineage: Lineage = {
   nodes: ["round", "other", "snapshot", "run", "adapter"].map(node),
   edges: [

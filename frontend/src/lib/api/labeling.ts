@@ -1,7 +1,13 @@
 import { del, get, post, put } from "./client";
+import { ApiError } from "./error";
 import type { Claim, ClaimAnswer, FlagKind, Page, ProjectDetail, Queue, RankingDetail, RankingReceipt, RankingRow, SavedDraft, Submit } from "./types";
 
-export const queues = () => get<{ results: Queue[] }>("/api/queues");
+/** What "today" is, the browser knows; a zone that the server does not know is left out. */
+export const queues = (zone: string | null = Intl.DateTimeFormat().resolvedOptions().timeZone || null): Promise<{ results: Queue[] }> =>
+  get<{ results: Queue[] }>("/api/queues", { zone }).catch((thrown: unknown) => {
+    if (zone !== null && thrown instanceof ApiError && "zone" in thrown.fields) return queues(null);
+    throw thrown;
+  });
 export const project = (slug: string) => get<ProjectDetail>(`/api/projects/${encodeURIComponent(slug)}`);
 
 export const claimNext = (slug: string, have: readonly number[]) =>

@@ -6,7 +6,8 @@ type Schemas = components["schemas"];
 /** 95%; an estimate of one prompt alone has no interval. */
 export type Estimate = Pick<Schemas["MeasuredValue"], "value" | "low" | "high">;
 
-export type ServingState = Schemas["ServingStateEnum"];
+/** What an adapter is to its project now. */
+export type Standing = Schemas["StandingShape"];
 export type AdapterRow = Schemas["AdapterRow"];
 export type AdapterDetail = Schemas["AdapterDetail"];
 export type AdapterEvaluation = Schemas["AdapterEvaluation"];

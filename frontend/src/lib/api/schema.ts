@@ -162,6 +162,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The candidates that wait for me to approve or reject them. */
+        get: operations["getDecisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/health": {
         parameters: {
             query?: never;
@@ -1293,15 +1310,13 @@ export interface components {
             judge: number | null;
             content_hash: string;
             bytes: number;
-            /** @description It is what the project's model means now. */
-            current: boolean;
+            standing: components["schemas"]["StandingShape"];
             /** @description On held-out preferences. */
             accuracy: components["schemas"]["MeasuredValue"] | null;
             /** Format: date-time */
             created_at: string;
             /** @description Its versioned name at the replicas; null: never served. */
             served_as: string | null;
-            serving_state: (components["schemas"]["ServingStateEnum"] | components["schemas"]["NullEnum"]) | null;
             files: string[];
             /** @description The last 20 in which it is the candidate. */
             evaluations: components["schemas"]["AdapterEvaluation"][];
@@ -1340,8 +1355,7 @@ export interface components {
             judge: number | null;
             content_hash: string;
             bytes: number;
-            /** @description It is what the project's model means now. */
-            current: boolean;
+            standing: components["schemas"]["StandingShape"];
             /** @description On held-out preferences. */
             accuracy: components["schemas"]["MeasuredValue"] | null;
             /** Format: date-time */
@@ -1471,6 +1485,16 @@ export interface components {
             rankings: number;
             comparisons: number;
         };
+        Decision: {
+            project: components["schemas"]["ProjectName"];
+            /** @description Of the loop; it waits for approve or reject. */
+            step: number;
+            /** @description The candidate. */
+            adapter: number;
+        };
+        Decisions: {
+            results: components["schemas"]["Decision"][];
+        };
         Demonstration: {
             text: string;
             from?: string | null;
@@ -1550,6 +1574,8 @@ export interface components {
             report: components["schemas"]["ReportShape"] | null;
             /** @description By the gate of the project's loop policy. */
             verdicts: components["schemas"]["VerdictShape"][];
+            /** @description All that speaks against relying on it. */
+            warnings: string[];
         };
         /** @description A page of EvaluationRow. */
         EvaluationPage: {
@@ -1754,8 +1780,13 @@ export interface components {
             done: number;
             extra: number;
             claimed: number;
-            per_hour: number;
-            eta_s: number | null;
+            /**
+             * Format: double
+             * @description Rankings in an hour of one labeler's attention; null: too few to tell.
+             */
+            per_hour: number | null;
+            /** @description Attention that the rest takes at that pace, of all together. */
+            work_left_s: number | null;
         };
         Leaderboard: {
             models: components["schemas"]["LeaderboardRow"][];
@@ -1847,6 +1878,8 @@ export interface components {
             detail: string;
             /** Format: date-time */
             at: string | null;
+            /** @description Of an adapter. */
+            standing: components["schemas"]["StandingShape"] | null;
         };
         LoopComparing: {
             wins: number;
@@ -2085,6 +2118,7 @@ export interface components {
             run: number | null;
             /** @description Adapter. */
             candidate: number | null;
+            candidate_standing: components["schemas"]["StandingShape"] | null;
             evaluation: number | null;
             ab_round: number | null;
             promotion: number | null;
@@ -2101,6 +2135,8 @@ export interface components {
             events: components["schemas"]["LoopEventShape"][];
             stages: components["schemas"]["LoopStretch"][];
             verdicts: components["schemas"]["LoopVerdict"][];
+            /** @description All that speaks against its evaluation. */
+            warnings: string[];
             ab: components["schemas"]["LoopComparing"] | null;
         };
         /** @description A page of LoopStepRow. */
@@ -2127,6 +2163,7 @@ export interface components {
             run: number | null;
             /** @description Adapter. */
             candidate: number | null;
+            candidate_standing: components["schemas"]["StandingShape"] | null;
             evaluation: number | null;
             ab_round: number | null;
             promotion: number | null;
@@ -2373,6 +2410,8 @@ export interface components {
             kind: components["schemas"]["PromotionKindEnum"];
             /** @description Null: the base. */
             adapter: number | null;
+            /** @description What it is now, not then. */
+            adapter_standing: components["schemas"]["StandingShape"] | null;
             /** @description Null: the base. */
             previous: number | null;
             evaluation: number | null;
@@ -2481,6 +2520,7 @@ export interface components {
             role: components["schemas"]["RoleEnum"];
             /** @description Tasks that I could rank now. */
             waiting: number;
+            /** @description Since midnight in the zone asked for. */
             ranked_today: number;
             ranked_total: number;
             reason: components["schemas"]["Reason"] | null;
@@ -2892,6 +2932,7 @@ export interface components {
             eta_s: number | null;
             message: string;
             adapter: number | null;
+            adapter_standing: components["schemas"]["StandingShape"] | null;
             created_by: string;
             /** Format: date-time */
             created_at: string;
@@ -3045,6 +3086,7 @@ export interface components {
             eta_s: number | null;
             message: string;
             adapter: number | null;
+            adapter_standing: components["schemas"]["StandingShape"] | null;
             created_by: string;
             /** Format: date-time */
             created_at: string;
@@ -3088,13 +3130,13 @@ export interface components {
             kind: components["schemas"]["ModelKindEnum"];
             /** @description Number of the project's adapter, if it is one of the project. */
             adapter: number | null;
+            standing: components["schemas"]["StandingShape"] | null;
             /**
-             * @description zero: answers for the base beside adapters.
+             * @description zero: answers for the base beside adapters; adapter: one of the project.
              *
              *     * `base` - base
              *     * `zero` - zero
-             *     * `current` - current
-             *     * `candidate` - candidate
+             *     * `adapter` - adapter
              *     * `other` - other
              */
             role: components["schemas"]["ServedHereRoleEnum"];
@@ -3104,12 +3146,11 @@ export interface components {
         /**
          * @description * `base` - base
          *     * `zero` - zero
-         *     * `current` - current
-         *     * `candidate` - candidate
+         *     * `adapter` - adapter
          *     * `other` - other
          * @enum {string}
          */
-        ServedHereRoleEnum: "base" | "zero" | "current" | "candidate" | "other";
+        ServedHereRoleEnum: "base" | "zero" | "adapter" | "other";
         ServedName: {
             name: string;
             kind: components["schemas"]["ModelKindEnum"];
@@ -3135,15 +3176,6 @@ export interface components {
             promotion: components["schemas"]["PromotionRow"] | null;
             replicas: components["schemas"]["ServingReplica"][];
         };
-        /**
-         * @description * `stored` - Stored
-         *     * `loading` - Loading
-         *     * `serving` - Serving
-         *     * `retired` - Retired
-         *     * `unloaded` - Unloaded
-         * @enum {string}
-         */
-        ServingStateEnum: "stored" | "loading" | "serving" | "retired" | "unloaded";
         SessionShape: {
             user: components["schemas"]["SessionUser"] | null;
             csrf_token: string;
@@ -3367,6 +3399,26 @@ export interface components {
          */
         StaleEnum: "keep" | "mark" | "regenerate";
         /**
+         * @description * `judge` - a reward model, which writes no answers
+         *     * `current` - the project's model
+         *     * `swapping` - being swapped in
+         *     * `waiting` - waits for a decision
+         *     * `candidate` - being compared
+         *     * `rolled_back` - rolled back
+         *     * `replaced` - replaced
+         *     * `rejected` - not promoted
+         *     * `evaluated` - evaluated
+         *     * `trained` - not evaluated
+         * @enum {string}
+         */
+        StandingEnum: "judge" | "current" | "swapping" | "waiting" | "candidate" | "rolled_back" | "replaced" | "rejected" | "evaluated" | "trained";
+        /** @description Exactly one state holds at a time. */
+        StandingShape: {
+            state: components["schemas"]["StandingEnum"];
+            /** @description How many answer by it now; 0: not served. */
+            replicas: number;
+        };
+        /**
          * @description * `base` - base
          *     * `current` - current
          * @enum {string}
@@ -3425,8 +3477,7 @@ export interface components {
             snapshot: number;
             method: string;
             because: components["schemas"]["BecauseEnum"];
-            /** @description It is what the project's model means now. */
-            current: boolean;
+            standing: components["schemas"]["StandingShape"];
             promotions: number[];
         };
         TouchedRun: {
@@ -3805,6 +3856,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getDecisions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decisions"];
                 };
             };
         };
@@ -5453,7 +5523,10 @@ export interface operations {
     };
     getQueues: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description My time zone, as Asia/Tokyo; else UTC. */
+                zone?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;

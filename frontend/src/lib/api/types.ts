@@ -12,6 +12,7 @@ export type User = Schemas["SessionUser"];
 export type Session = Schemas["SessionShape"];
 export type Health = Schemas["Health"];
 export type Role = Schemas["RoleEnum"];
+export type Decision = Schemas["Decision"];
 
 export type Reason = Schemas["Reason"];
 export type Queue = Schemas["Queue"];
