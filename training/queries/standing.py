@@ -65,8 +65,9 @@ class _Facts:
         done = promotions.filter(state=PromotionState.DONE).order_by("number")
         trail = list(done.values_list("kind", "adapter_id", "previous_id"))
         self.current = trail[-1][1] if trail else None
-        # What became of it when it was last taken away.
-        self.left = {previous: kind for kind, _, previous in trail}
+        # By what it was last taken away.
+        before = [trail[0][2], *(adapter for _, adapter, _ in trail)] if trail else []
+        self.left = {was: kind for was, (kind, _, _) in zip(before, trail, strict=False)}
         unfinished = promotions.filter(state__in=UNFINISHED_PROMOTIONS)
         self.swapping = set(unfinished.values_list("adapter_id", flat=True))
         steps = LoopStep.objects.filter(project_id=project_id, run__adapter__isnull=False)
