@@ -20,7 +20,7 @@ from annotate.queries.access import MANAGE, REVIEW
 from annotate.queries.prompts import PromptFilter, matching
 from annotate.services import prompts
 
-FORM = ("file", "format")
+FORM = ("file", "format", "refuse_control_tokens")
 MAX_FILE_BYTES = 256 * 1024 * 1024
 
 

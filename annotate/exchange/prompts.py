@@ -32,7 +32,6 @@ __all__ = [
     "Problem",
     "Split",
     "read_prompts",
-    "shown",
     "split_of",
 ]
 

@@ -1,8 +1,10 @@
 """What was sent comes back storable, encodable and in bounds, with nothing in it unseen."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from formats.conversation import Unreadable, messages
 from formats.echo import echo, visible
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None))
@@ -40,3 +42,10 @@ def test_every_text_is_storable_and_within_its_bound(text: str, longest: int) ->
     shown.encode()
     assert len(shown) <= longest
     assert not any(ord(each) < 0x20 or each in DIRECTION_CHANGERS for each in shown)
+
+
+def test_a_role_of_half_a_character_is_refused_in_words_that_can_be_written() -> None:
+    with pytest.raises(Unreadable) as refusal:
+        messages([{"role": "\ud800\u202euser", "content": "Q"}], role="user")
+    assert "\u202e" not in str(refusal.value)
+    str(refusal.value).encode()

@@ -8,6 +8,7 @@ said before as its prompt. A row may say that sampling ended its answer (finish_
 from typing import Any
 
 from formats.conversation import Messages, asked, messages
+from formats.echo import echo
 from training.engine.data.examples import Answer, Example, held_out
 from training.engine.data.formats import Format, columns, prompt_of, refuse_repeated
 from training.engine.data.report import Refused
@@ -67,7 +68,7 @@ def _turns(row: Row) -> Messages:
     if "messages" in values:
         return messages(values["messages"], role="user")
     if "prompt" not in values or "completion" not in values:
-        raise Refused(NO_DEMONSTRATION, f"columns {', '.join(values)}"[:120])
+        raise Refused(NO_DEMONSTRATION, echo(f"columns {', '.join(values)}", 120))
     return whole(values)
 
 
