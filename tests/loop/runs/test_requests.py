@@ -63,7 +63,8 @@ def test_admins_ask_and_readers_read(tone: Project, create: Create) -> None:
     for client, reads, writes in ((viewer, 200, 403), (labeler, 403, 403), (mallory, 404, 404)):
         assert {client.get(f"{RUNS}{one}").status_code for one in addresses} == {reads}
         for address in ("", "/estimate", "/1/cancel", "/1/resume"):
-            assert client.post(f"{RUNS}{address}", BODY, format="json").status_code == writes
+            body = BODY if address in ("", "/estimate") else {}
+            assert client.post(f"{RUNS}{address}", body, format="json").status_code == writes
     assert TrainingRun.objects.count() == 1
 
 
