@@ -78,7 +78,7 @@ def test_columns_that_were_left_out_are_named(ada: APIClient, project: Project) 
     assert report["unread_columns"] == [
         {"column": "score", "count": 3},
         {"column": "␀odd", "count": 1},
-        {"column": "?", "count": 1},
+        {"column": "⟨U+D800⟩", "count": 1},
     ]
     (problem,) = report["problems"]
     assert problem["line"] == 4
