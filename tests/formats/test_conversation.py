@@ -37,7 +37,7 @@ def test_a_text_is_one_message_and_messages_are_read_verbatim() -> None:
         (5, (Flaw.NOT_MESSAGES, "int", 0)),
         (None, (Flaw.NOT_MESSAGES, "NoneType", 0)),
         ([Q, "A"], (Flaw.NOT_A_MESSAGE, "str", 2)),
-        ([{"role": "tool", "content": "x"}], (Flaw.UNKNOWN_ROLE, '"tool"', 1)),
+        ([{"role": "tool", "content": "x"}], (Flaw.UNKNOWN_ROLE, "tool", 1)),
         ([{"role": ["user"], "content": "x"}], (Flaw.UNKNOWN_ROLE, '["user"]', 1)),
         ([Q, {"role": "assistant", "content": None}], (Flaw.NO_TEXT, "NoneType", 2)),
         ([{**A, "tool_calls": [{"id": 1}]}], (Flaw.TOOLS, "", 1)),
