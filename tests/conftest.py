@@ -8,12 +8,20 @@ import pytest
 import redis
 from django.core.management import call_command
 from django.db import OperationalError, connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from annotate.launch.child import Child
 from tests import services
 from tests.services import Site
 
 FLUSH_ATTEMPTS = 5
+
+# How long an example takes says how busy the machine is.
+hypothesis_settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("patient")
 
 # --- servers --------------------------------------------------------------------------------
 
