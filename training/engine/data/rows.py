@@ -100,8 +100,8 @@ def _parquet(path: Path, label: str, drops: Drops) -> Iterator[Row]:
 
 def _rows_at_a_time(metadata: Any) -> int:
     groups = range(metadata.num_row_groups)
-    size = sum(metadata.row_group(number).total_byte_size for number in groups)
-    a_row = size // max(metadata.num_rows, 1)
+    size: int = sum(metadata.row_group(number).total_byte_size for number in groups)
+    a_row: int = size // max(metadata.num_rows, 1)
     return max(1, min(PARQUET_ROWS, PARQUET_BYTES // max(a_row, 1)))
 
 
