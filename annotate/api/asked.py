@@ -1,8 +1,8 @@
 """Nothing that a request asks for is ignored: what does not exist is refused by its name."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
@@ -23,11 +23,13 @@ class AskedView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raises Invalid, after the questions who asks and whether they may."""
         super().initial(request, *args, **kwargs)
+        method = (request.method or "").lower()
+        view = cast(Hashable, type(self))  # mypy looks at the hash of its instances
         if request.query_params:
-            declared = _declared(type(self), (request.method or "").lower())
+            declared = _declared(view, method)
             for name, given in request.query_params.lists():
                 _check(name, given, declared)
-        if _takes_no_body(type(self), (request.method or "").lower()) and request.data:
+        if _takes_no_body(view, method) and request.data:
             sent = request.data if isinstance(request.data, Mapping) else {"": None}
             raise unknown_fields(list(sent), ())
 

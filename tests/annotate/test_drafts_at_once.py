@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def at_once(jobs: list[Callable[[], Any]]) -> list[Any]:
 def test_of_many_requests_of_one_page_the_last_counts(lena: User, claim: int) -> None:
     steps = list(range(1, PAGES + 1))
     random.Random(5).shuffle(steps)
-    at_once([lambda step=step: write(lena, claim, "page", step) for step in steps])
+    at_once([partial(write, lena, claim, "page", step) for step in steps])
     newest = Draft.objects.get()
     assert (newest.step, newest.body) == (PAGES, {"rationale": f"page {PAGES}"})
     assert not KeptDraft.objects.exists()
@@ -62,7 +63,7 @@ def test_of_many_requests_of_one_page_the_last_counts(lena: User, claim: int) ->
 
 def test_of_many_pages_one_is_the_newest_and_the_others_lie_beside(lena: User, claim: int) -> None:
     saved: list[Saved] = at_once(
-        [lambda page=page: write(lena, claim, f"page{page}", 1) for page in range(PAGES)]
+        [partial(write, lena, claim, f"page{page}", 1) for page in range(PAGES)]
     )
     assert [each.kept for each in saved].count(None) == 1
     texts = [Draft.objects.get().body, *KeptDraft.objects.values_list("body", flat=True)]
@@ -72,10 +73,7 @@ def test_of_many_pages_one_is_the_newest_and_the_others_lie_beside(lena: User, c
 def test_two_that_take_over_different_texts_lose_none(lena: User, claim: int) -> None:
     kept = [write(lena, claim, f"page{page}", 1).kept for page in range(4)][1:]
     at_once(
-        [
-            lambda one=one: use_kept(claim_id=claim, labeler_id=lena.pk, kept_id=one or 0)
-            for one in kept
-        ]
+        [partial(use_kept, claim_id=claim, labeler_id=lena.pk, kept_id=one or 0) for one in kept]
     )
     texts = [Draft.objects.get().body, *KeptDraft.objects.values_list("body", flat=True)]
     assert sorted(text["rationale"] for text in texts) == [f"page{n} 1" for n in range(4)]

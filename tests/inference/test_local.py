@@ -5,7 +5,7 @@ import pytest
 from inference.local import LocalServer
 
 
-def server(**more: int) -> LocalServer:
+def server(adapters: int = 0, adapter_rank: int = 16) -> LocalServer:
     return LocalServer(
         model="org/model",
         served_name="model",
@@ -13,7 +13,8 @@ def server(**more: int) -> LocalServer:
         api_key="k",
         max_model_len=2048,
         cache_gb=1,
-        **more,
+        adapters=adapters,
+        adapter_rank=adapter_rank,
     )
 
 

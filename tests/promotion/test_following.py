@@ -22,7 +22,7 @@ from annotate.models import (
     User,
 )
 from annotate.queries.prompts import PromptFilter
-from annotate.services import claims, generation, rounds
+from annotate.services import claims, drafts, generation, rounds
 from annotate.services.rounds import Source
 from annotate.services.stale import follow
 from inference.errors import NoReplica
@@ -195,7 +195,7 @@ def test_regenerated_tasks_are_written_anew_where_nobody_had_them_in_hand(
 ) -> None:
     given_back = cast.claim(lena, tone)
     order = Claim.objects.get(pk=given_back.claim_id).order
-    claims.save_draft(claim_id=given_back.claim_id, labeler_id=lena.pk, body={}, size=2)
+    drafts.save_draft(claim_id=given_back.claim_id, labeler_id=lena.pk, body={}, size=2)
     claims.release(claim_id=given_back.claim_id, labeler_id=lena.pk)
     assert promoted(new, tone, Stale.REGENERATE) == 3  # two anew, one marked
     round_.refresh_from_db()

@@ -55,7 +55,7 @@ def test_it_tells_how_long_its_rounds_asked_and_let_answer(
 
     snapshot = make()
 
-    counts = snapshot.manifest["counts"]  # type: ignore[index]
+    counts = snapshot.manifest["counts"]
     assert counts["longest"] == {"prompt": 5, "answer": 256}
     spec = runs.draft(
         project_id=tone.pk, snapshot_id=snapshot.pk, method="dpo", preset="135m-cpu"
@@ -86,12 +86,12 @@ def test_identical_answers_are_ties_and_counted(
         [[3], [0, 2], [1]],
         [False, True, False, False],
     )
-    counts = snapshot.manifest["counts"]["train"]  # type: ignore[index]
+    counts = snapshot.manifest["counts"]["train"]
     assert (counts["identical"], counts["ties"], counts["comparisons"]) == (2, 2, 10)
     card = (folder_of(snapshot) / "README.md").read_text()
     assert "2 pairs of identical answers left out" in card
     # Both ordered 0, 2 and 1 alike, 3 otherwise: 2 of 5 pairs that are different answers.
-    agreement = snapshot.manifest["counts"]["agreement"]  # type: ignore[index]
+    agreement = snapshot.manifest["counts"]["agreement"]
     assert (agreement["alike"], agreement["comparisons"]) == (2, 5)
     shown = reads.row(Snapshot.objects.get(pk=snapshot.pk))["counts"]["train"]["identical"]
     assert shown == 2

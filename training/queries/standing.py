@@ -71,7 +71,8 @@ class _Facts:
         unfinished = promotions.filter(state__in=UNFINISHED_PROMOTIONS)
         self.swapping = set(unfinished.values_list("adapter_id", flat=True))
         steps = LoopStep.objects.filter(project_id=project_id, run__adapter__isnull=False)
-        self.waiting, self.compared = set(), set()
+        self.waiting: set[int] = set()
+        self.compared: set[int] = set()
         undecided = steps.filter(state__in=UNFINISHED_STEPS, promoted=None)
         for step in undecided.select_related("run__adapter"):
             kept = self.waiting if asks(step) else self.compared
