@@ -31,6 +31,8 @@ export const skipClaim = (claim: number, key: string, reason: string, note: stri
 export const flagClaim = (claim: number, key: string, kind: FlagKind, note: string, as: number) =>
   post<object>(`/api/claims/${claim}/flag`, { key, kind, note }, { as });
 
+/** Of a skip or a flag; no claim when others have the task by now. */
+export const takeBack = (claim: number) => post<{ claim: Claim | null }>(`/api/claims/${claim}/undo`);
 export const undoRanking = (ranking: number) => post<{ claim: Claim }>(`/api/rankings/${ranking}/undo`);
 export const reviseRanking = (ranking: number, submit: Submit, as?: number) =>
   post<RankingReceipt>(`/api/rankings/${ranking}/revisions`, submit, { as });
