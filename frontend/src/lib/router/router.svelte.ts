@@ -1,4 +1,5 @@
 import type { Component } from "svelte";
+import { unsaved } from "./unsaved.svelte";
 
 /**
  * History router. Pages are lazy; every same-origin `<a href>` navigates without a page load.
@@ -16,7 +17,10 @@ export interface Route {
 
 let path = $state(location.pathname);
 let search = $state(location.search);
-const leaving = new Set<() => boolean>();
+/** Place of the current entry in the history: the browser does not say how far Back went. */
+let at = 0;
+/** The next move in the history was asked about already. */
+let allowed = false;
 
 export const router = {
   get path() {
@@ -25,15 +29,11 @@ export const router = {
   get query(): URLSearchParams {
     return new URLSearchParams(search);
   },
-  /** Moves to a path of this site ("/projects/x?tab=1"). */
+  /** Moves to a path of this site ("/projects/x?tab=1"), unless that would lose something and the person stays. */
   go(to: string, { replace = false } = {}) {
     const next = new URL(to, location.href);
-    if (next.href !== location.href) {
-      if ([...leaving].some((mayLeave) => !mayLeave())) return;
-      history[replace ? "replaceState" : "pushState"](null, "", next);
-    }
-    sync();
-    if (!replace) scrollTo(0, 0);
+    if (isHere(next) || !unsaved.any()) move(next, replace);
+    else void unsaved.mayLeave().then((leave) => leave && move(next, replace));
   },
   /** Changes query parameters in place; null removes one. */
   setQuery(changes: Record<string, string | number | null>) {
@@ -43,19 +43,57 @@ export const router = {
       else next.set(key, String(value));
     }
     const text = next.toString();
-    history.replaceState(null, "", text ? `${path}?${text}` : path);
+    history.replaceState({ at }, "", text ? `${path}?${text}` : path);
     sync();
   },
-  /** Asks `mayLeave` before the page changes; returns the function that stops asking. */
-  guard(mayLeave: () => boolean): () => void {
-    leaving.add(mayLeave);
-    return () => leaving.delete(mayLeave);
-  },
   start() {
-    addEventListener("popstate", sync);
+    at = placeIn(history.state) ?? 0;
+    history.replaceState({ at }, "");
+    addEventListener("popstate", ({ state }) => traversed(placeIn(state)));
+    addEventListener("beforeunload", (event) => unsaved.any() && event.preventDefault());
     document.addEventListener("click", followLink);
   },
 };
+
+const placeIn = (state: unknown): number | null => {
+  const place = (state as { at?: unknown } | null)?.at;
+  return typeof place === "number" ? place : null;
+};
+
+/** Another part of the page that is open; it stays as it is. */
+const isHere = (next: { pathname: string; search: string }): boolean => next.pathname === path && next.search === search;
+
+function move(next: URL, replace: boolean): void {
+  if (next.href !== location.href) {
+    if (!replace) at += 1;
+    history[replace ? "replaceState" : "pushState"]({ at }, "", next);
+  }
+  sync();
+  if (!replace) scrollTo(0, 0);
+}
+
+/** After Back or Forward. The browser has changed the address already, so asking means to restore it first. */
+function traversed(there: number | null): void {
+  if (there === null) {
+    // A link to a part of this page made an entry of its own.
+    at += 1;
+    history.replaceState({ at }, "");
+    return sync();
+  }
+  if (there === at) return; // restored
+  if (allowed || isHere(location) || !unsaved.any()) {
+    allowed = false;
+    at = there;
+    return sync();
+  }
+  const steps = there - at;
+  history.go(-steps);
+  void unsaved.mayLeave().then((leave) => {
+    if (!leave) return;
+    allowed = true;
+    history.go(steps);
+  });
+}
 
 function sync(): void {
   path = location.pathname;

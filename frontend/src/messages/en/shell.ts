@@ -46,6 +46,10 @@ export default {
 
   "dialog.close": "Close",
   "dialog.cancel": "Cancel",
+  "leave.title": "Leave without saving?",
+  "leave.text": "There are changes on this page that are not saved. They are lost if you leave it.",
+  "leave.stay": "Stay here",
+  "leave.leave": "Leave without saving",
   "toast.dismiss": "Dismiss",
   "toasts.label": "Notifications",
   "error.retry": "Try again",
