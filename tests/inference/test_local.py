@@ -1,11 +1,13 @@
 """How the local vLLM is started."""
 
+from typing import Any
+
 import pytest
 
 from inference.local import LocalServer
 
 
-def server(adapters: int = 0, adapter_rank: int = 16) -> LocalServer:
+def server(**more: Any) -> LocalServer:
     return LocalServer(
         model="org/model",
         served_name="model",
@@ -13,8 +15,7 @@ def server(adapters: int = 0, adapter_rank: int = 16) -> LocalServer:
         api_key="k",
         max_model_len=2048,
         cache_gb=1,
-        adapters=adapters,
-        adapter_rank=adapter_rank,
+        **more,
     )
 
 
@@ -32,3 +33,9 @@ def test_with_adapters_there_is_a_place_for_the_zero_adapter_and_one_stays_empty
     assert command[start + 1 : start + 5] == ["--max-loras", "4", "--max-lora-rank", taken]
     variables = server(adapters=2).environment()
     assert variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
+
+
+def test_a_chat_template_of_its_own_is_handed_on() -> None:
+    command = server(chat_template="/t.jinja").command()
+    assert command[command.index("--chat-template") + 1] == "/t.jinja"
+    assert "--chat-template" not in server().command()

@@ -166,6 +166,7 @@ def test_a_prompt_with_control_tokens_has_the_tokens_that_training_gives_it(
     messages = [{"role": "user", "content": text}]
     encoder = Encoder(Chat(tokenizer()), max_prompt_tokens=999, max_completion_tokens=9)
     (trained,) = encoder.prompts([messages])
+    assert isinstance(trained, tuple)
 
     async def served() -> tuple[int, ...]:
         async with client() as replica:

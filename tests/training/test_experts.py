@@ -51,27 +51,30 @@ def mixtral() -> PretrainedConfig:
 
 
 def qwen3_moe() -> PretrainedConfig:
-    return Qwen3MoeConfig(**SIZES, **EXPERTS, num_experts=4, head_dim=8)
+    four: dict[str, Any] = {"num_experts": 4, "head_dim": 8}
+    return Qwen3MoeConfig(**SIZES, **EXPERTS, **four)
 
 
 def jamba() -> PretrainedConfig:
-    places = {"attn_layer_period": 2, "attn_layer_offset": 1}
-    experts = {"num_experts": 4, "expert_layer_period": 2, "expert_layer_offset": 1}
+    places: dict[str, Any] = {"attn_layer_period": 2, "attn_layer_offset": 1}
+    experts: dict[str, Any] = {"num_experts": 4, "expert_layer_period": 2}
+    experts["expert_layer_offset"] = 1
     return JambaConfig(**SIZES, **places, **experts, mamba_d_state=4)
 
 
 def deepseek_v3() -> PretrainedConfig:
-    ranks = {"kv_lora_rank": 8, "q_lora_rank": 8}
-    heads = {"qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8}
-    groups = {"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1}
+    ranks: dict[str, Any] = {"kv_lora_rank": 8, "q_lora_rank": 8}
+    heads: dict[str, Any] = {"qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8}
+    groups: dict[str, Any] = {"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1}
     sizes = SIZES | {"num_key_value_heads": 4}
     return DeepseekV3Config(**sizes, **EXPERTS, **ranks, **heads, **groups, n_routed_experts=32)
 
 
 def qwen3_next() -> PretrainedConfig:
-    linear = {"linear_num_key_heads": 2, "linear_num_value_heads": 2}
-    heads = {"linear_key_head_dim": 8, "linear_value_head_dim": 8, "head_dim": 8}
-    shared = {"num_experts": 4, "shared_expert_intermediate_size": 16}
+    linear: dict[str, Any] = {"linear_num_key_heads": 2, "linear_num_value_heads": 2}
+    heads: dict[str, Any] = {"linear_key_head_dim": 8, "linear_value_head_dim": 8}
+    heads["head_dim"] = 8
+    shared: dict[str, Any] = {"num_experts": 4, "shared_expert_intermediate_size": 16}
     return Qwen3NextConfig(**SIZES, **EXPERTS, **linear, **heads, **shared)
 
 
@@ -88,7 +91,8 @@ def folder(tmp_path: Path, make: Make) -> Path:
     place = tmp_path / make.__name__
     if not place.exists():
         torch.manual_seed(3)
-        AutoModelForCausalLM.from_config(make()).float().save_pretrained(place)
+        loader: Any = AutoModelForCausalLM
+        loader.from_config(make()).float().save_pretrained(place)
         tiny_tokenizer().save_pretrained(place)
     return place
 

@@ -30,9 +30,10 @@ def folder(place: Path, **settings: Any) -> Path:
 
 def eager(place: Path) -> list[float]:
     """The log-probability of each of ANSWERS as transformers' eager attention has it."""
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         place, attn_implementation="eager", dtype=torch.float32
-    ).eval()
+    )
+    model.eval()
     found = []
     for answer in ANSWERS:
         with torch.no_grad():

@@ -64,7 +64,7 @@ EXPECTED = {
     "qwen3_vl": PLAIN,
     "smolvlm": PICTURES,
 }
-SILENT = {"enable_thinking": False}
+SILENT: dict[str, Any] = {"enable_thinking": False}
 # Thoughts that can be turned off: DeepSeek's templates have no such setting.
 SILENCED = (
     "glm4moe",
