@@ -112,7 +112,9 @@ def test_a_task_once_given_back_that_another_person_holds(
     (task,) = round_one.tasks.exclude(claims__labeler=lena_user)
     order = list(task.completions.values_list("pk", flat=True))
     now = timezone.now()
-    common = {"task": task, "project": project, "order": order, "ended_at": now, "expires_at": now}
+    settings = project.judging_settings.latest("pk")
+    common = {"task": task, "project": project, "order": order, "settings": settings}
+    common |= {"ended_at": now, "expires_at": now}
     Claim.objects.create(labeler=lena_user, state="released", **common)
     Claim.objects.create(labeler=cast.person("rita"), state="skipped", **common)
     cast.claim(luis_user, project)

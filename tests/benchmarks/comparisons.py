@@ -55,7 +55,7 @@ def fill(project: Project, owner: User, labeler: User, *, number: int, tasks: in
             ("prompt", PROMPT, _prompts(ids, project.pk)),
             ("task", TASK, _tasks(ids, round_.pk)),
             ("completion", COMPLETION, _completions(ids, source)),
-            ("claim", CLAIM, _claims(ids, project.pk, labeler.pk)),
+            ("claim", CLAIM, _claims(ids, project, labeler.pk)),
             ("ranking", RANKING, _rankings(ids, project.pk, round_.pk, labeler.pk)),
             ("slot", SLOT, _slots(ids, round_.pk)),
             ("comparison", COMPARISON, _comparisons(ids)),
@@ -121,15 +121,16 @@ def _completions(ids: range, source: RoundSource) -> Iterator[Row]:
 
 
 CLAIM = (
-    'id, project_id, task_id, labeler_id, state, "order", expires_at, created_at, ended_at,'
-    " reason, note"
+    'id, project_id, task_id, labeler_id, state, "order", settings_id, expires_at, created_at,'
+    " ended_at, reason, note"
 )
 
 
-def _claims(ids: range, project: int, labeler: int) -> Iterator[Row]:
+def _claims(ids: range, project: Project, labeler: int) -> Iterator[Row]:
+    settings = project.judging_settings.latest("pk").pk
     for key in ids:
         order = list(_answers_of(key))
-        yield key, project, key, labeler, "ranked", order, NOW, NOW, NOW, "", ""
+        yield key, project.pk, key, labeler, "ranked", order, settings, NOW, NOW, NOW, "", ""
 
 
 RANKING = (
