@@ -54,7 +54,7 @@ def hostile_round(project: Project, start_round: StartRound) -> Round:
         "messages": [
             {"role": "system", "content": MARKUP},
             {"role": "user", "content": BROKEN},
-            {"role": "assistant", "content": ">" * 3000 + " deep"},
+            {"role": "assistant", "content": "> " * 3000 + " deep"},
             {"role": "user", "content": MARKUP + "\n\n" + LINKS},
         ],
         "documents": [{"title": NAME, "text": MARKUP + LINKS}],

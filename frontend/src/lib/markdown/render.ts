@@ -1,8 +1,9 @@
 import DOMPurify from "dompurify";
-import { Marked, type Tokens } from "marked";
+import type { Setters } from "./blocks";
 import type { Highlight } from "./highlight";
-import { mathExtensions, mentionsMath } from "./math";
-import type { RenderMath } from "./katex";
+import type { SetTex } from "./inline";
+import { read } from "./read";
+import { swallowed } from "./swallowed";
 
 /**
  * Untrusted Markdown to DOM. Raw HTML is shown as the text it is, images become links, and what
@@ -15,31 +16,16 @@ const KEEP = 120;
 /** Beyond this, text is shown as it is: no labeler reads it, and parsing would freeze the page. */
 const TOO_LONG = 200_000;
 
-const kept = new Map<string, DocumentFragment>();
+export interface Rendered {
+  /** To be cloned. */
+  fragment: DocumentFragment;
+  /** What the formatting left out of the text without a sign of it; the raw text has it. */
+  lost: readonly string[];
+}
+
+const kept = new Map<string, Rendered>();
 let highlight: Highlight | null = null;
-let renderMath: RenderMath | null = null;
-
-const escapes: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const escaped = (text: string): string => text.replace(/[&<>"']/g, (c) => escapes[c] as string);
-
-const marked = new Marked({
-  gfm: true,
-  breaks: false,
-  extensions: mathExtensions((source, display) => renderMath?.(source, display) ?? `<code>${escaped(source)}</code>`),
-  renderer: {
-    html: ({ text }: Tokens.HTML | Tokens.Tag) => escaped(text),
-    image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
-    code: ({ text, lang }) => `<pre><code>${highlight?.(text, lang?.split(/\s/)[0] ?? "") ?? escaped(text)}</code></pre>`,
-    // The corner of a table is no header of anything.
-    tablecell({ header, tokens, align }: Tokens.TableCell) {
-      const content = this.parser.parseInline(tokens);
-      const name = header && content ? "th" : "td";
-      return `<${name}${align ? ` align="${align}"` : ""}>${content}</${name}>`;
-    },
-    // A checkbox of a task list is content here, not a control.
-    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
-  },
-});
+let setTex: SetTex | null = null;
 
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   if (node.nodeName !== "A") return;
@@ -49,57 +35,58 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   node.setAttribute("rel", "noopener noreferrer nofollow");
 });
 
-/** The rendered text if it is ready; the caller clones it. */
-export function ready(source: string): DocumentFragment | null {
+/** The rendered text if it is ready. */
+export function ready(source: string): Rendered | null {
   return kept.get(source) ?? null;
 }
 
-export async function render(source: string): Promise<DocumentFragment> {
+export async function render(source: string): Promise<Rendered> {
   const before = kept.get(source);
   if (before) return before;
-  await loadWhatIsNeeded(source);
-  const fragment = toFragment(source);
-  kept.set(source, fragment);
+  const rendered = source.length > TOO_LONG ? plain(source) : await toRendered(source);
+  kept.set(source, rendered);
   const oldest = kept.keys().next().value;
   if (kept.size > KEEP && oldest !== undefined) kept.delete(oldest);
-  return fragment;
+  return rendered;
 }
 
-async function loadWhatIsNeeded(source: string): Promise<void> {
-  const needsCode = !highlight && /```|~~~/.test(source);
-  const needsMath = !renderMath && mentionsMath(source);
-  await Promise.all([
-    needsCode && import("./highlight").then((module) => (highlight = module.highlight)),
-    needsMath && import("./katex").then((module) => (renderMath = module.renderMath)),
-  ]);
-}
-
-function toFragment(source: string): DocumentFragment {
-  if (source.length > TOO_LONG) return plain(source);
-  let html: string;
-  try {
-    html = marked.parse(source, { async: false });
-  } catch (thrown) {
-    // Thousands of nested quotes overflow the parser's stack: the text itself is still worth showing.
-    console.warn("Markdown could not be parsed; showing the text as it is.", thrown);
-    return plain(source);
+async function toRendered(source: string): Promise<Rendered> {
+  const wanted = { code: false, tex: false };
+  const set: Setters = {
+    code: (code, language) => {
+      if (language && !highlight) wanted.code = true;
+      return highlight?.(code, language) ?? null;
+    },
+    tex: (inside, display) => {
+      if (!setTex) wanted.tex = true;
+      return setTex?.(inside, display) ?? null;
+    },
+  };
+  let html = read(source, set);
+  if (wanted.code || wanted.tex) {
+    await Promise.all([
+      wanted.code && import("./highlight").then((module) => (highlight = module.highlight)),
+      wanted.tex && import("./katex").then((module) => (setTex = module.setTex)),
+    ]);
+    html = read(source, set);
   }
   const fragment = DOMPurify.sanitize(html, {
     USE_PROFILES: { html: true, mathMl: true },
     FORBID_TAGS: ["img", "style", "form", "input", "button", "select", "textarea", "video", "audio", "picture", "source"],
     FORBID_ATTR: ["style", "id", "name", "srcset", "src", "background", "ping"],
+    ADD_ATTR: ["data-language"],
     ALLOW_DATA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,
   });
-  // The corner of a table is no heading of anything.
-  for (const head of fragment.querySelectorAll("th:empty")) head.replaceWith(document.createElement("td"));
-  return fragment;
+  return { fragment, lost: swallowed(fragment, source) };
 }
 
-function plain(source: string): DocumentFragment {
+function plain(source: string): Rendered {
   const fragment = document.createDocumentFragment();
-  const pre = document.createElement("pre");
-  pre.textContent = source;
-  fragment.append(pre);
-  return fragment;
+  const box = document.createElement("div");
+  box.className = "text";
+  box.dir = "auto";
+  box.textContent = source;
+  fragment.append(box);
+  return { fragment, lost: [] };
 }
