@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from annotate.api.asked import AskedView
 from annotate.api.held_task import alike_letters
 from annotate.api.labeling import Demonstration, UnacceptableMark
-from annotate.api.paging import page
+from annotate.api.paging import PAGING, page
 from annotate.api.projects import Judging
 from annotate.api.shapes import Shape, ShownPrompt, page_of
 from annotate.api.views import ProjectView, user_of
@@ -17,7 +17,6 @@ from annotate.queries import rankings as reads
 from annotate.queries.access import READ_DATA
 from formats.echo import echo
 
-PAGING = [OpenApiParameter("cursor", str), OpenApiParameter("limit", int)]
 FILTERS = [OpenApiParameter("round", int), OpenApiParameter("labeler", str), *PAGING]
 
 

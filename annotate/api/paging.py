@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from annotate.errors import Invalid
@@ -11,6 +12,7 @@ from formats.echo import echo
 
 M = TypeVar("M", bound=Model)
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100
+PAGING = [OpenApiParameter("cursor", str), OpenApiParameter("limit", int)]
 
 
 def limit_of(request: Request) -> int:

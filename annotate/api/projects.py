@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotate.api.asked import AskedView
-from annotate.api.paging import page
+from annotate.api.paging import PAGING, page
 from annotate.api.shapes import Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
 from annotate.models import AuditEvent, Membership, Rationale, Role
@@ -208,7 +208,7 @@ class MemberView(ProjectView):
 
 
 class AuditView(ProjectView):
-    @extend_schema(responses=AuditPage)
+    @extend_schema(parameters=PAGING, responses=AuditPage)
     def get(self, request: Request, slug: str) -> Response:
         """Who did what, newest first."""
         access = self.access(request, slug, MANAGE)

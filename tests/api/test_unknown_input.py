@@ -209,3 +209,17 @@ def test_the_renderer_keeps_what_it_can() -> None:
     written = json.loads(JSONRenderer().render(told))
     assert written["⟨U+D800⟩"] == "half ⟨U+DFFF⟩"
     assert written["good"] == ["é", 1.5, None]
+
+
+def test_every_page_of_a_list_can_be_turned() -> None:
+    """An address whose answer names the next page takes its cursor."""
+    shapes = SCHEMA["components"]["schemas"]
+    lists = {
+        name for name in shapes if name.endswith("Page") and "next" in shapes[name]["properties"]
+    }
+    paged = [
+        path for path in GETS if any(name in str(SCHEMA["paths"][path]["get"]) for name in lists)
+    ]
+    assert len(paged) > 10
+    for path in paged:
+        assert {"cursor", "limit"} <= set(parameters(path)), path

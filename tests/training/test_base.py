@@ -56,8 +56,11 @@ def agreement(one: LoadedBase, other: LoadedBase, ids: torch.Tensor = IDS) -> fl
 def test_every_causal_model_loads_as_it_was_saved(kind: str, tmp_path: Path) -> None:
     base = load_base(fp32(save_tiny(kind, tmp_path / kind)))
 
+    saved = tiny_model(kind)
+    if kind == "gemma2":  # its cap on attention is in eager attention alone
+        saved.set_attn_implementation("eager")
     with torch.no_grad():
-        assert torch.equal(base.model(IDS).logits, tiny_model(kind)(IDS).logits)
+        assert torch.equal(base.model(IDS).logits, saved(IDS).logits)
     assert (base.kind, base.dtype, base.device.type) == ("causal", torch.float32, "cpu")
     assert base.name == kind
 

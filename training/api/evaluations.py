@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotate.api.paging import page
+from annotate.api.paging import PAGING, page
 from annotate.api.shapes import Document, Message, Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import Invalid, NotFound
@@ -164,11 +164,10 @@ class AnswerRow(Shape):
 
 EvaluationPage = page_of("EvaluationPage", EvaluationRow)
 AnswerPage = page_of("EvaluationAnswerPage", AnswerRow)
-_PAGING = [OpenApiParameter("cursor", str), OpenApiParameter("limit", int)]
 
 
 class EvaluationsView(ProjectView):
-    @extend_schema(parameters=_PAGING, responses=EvaluationPage)
+    @extend_schema(parameters=PAGING, responses=EvaluationPage)
     def get(self, request: Request, slug: str) -> Response:
         """The project's evaluations, newest first."""
         access = self.access(request, slug, READ_DATA)
@@ -226,7 +225,7 @@ class EvaluationActionView(ProjectView):
 
 
 class EvaluationAnswersView(ProjectView):
-    @extend_schema(parameters=_PAGING, responses=AnswerPage)
+    @extend_schema(parameters=PAGING, responses=AnswerPage)
     def get(self, request: Request, slug: str, number: int) -> Response:
         """What both sides answered, prompt by prompt."""
         access = self.access(request, slug, READ_DATA)
