@@ -131,7 +131,7 @@ def test_rows_to_look_at(ada: User, snapshot: Snapshot, monkeypatch: pytest.Monk
     held = client.get(f"{ADDRESS}/rows?side=held_out&kind=demonstrations").json()
     assert held["rows"] == rows(snapshot, "held_out/demonstrations.jsonl")
     for query in ("side=test", "kind=pairs"):
-        assert client.get(f"{ADDRESS}/rows?{query}").status_code == 404
+        assert client.get(f"{ADDRESS}/rows?{query}").status_code == 400
     monkeypatch.setattr(snapshot_files, "PREVIEW_BYTES", 10)
     assert client.get(f"{ADDRESS}/rows").json() == {"rows": [], "more": True}
 
