@@ -102,7 +102,7 @@ def _alone(group: Group, number: int) -> Group:
     pair = group.rankings[0].pairs[number]
     answers = (group.completions[pair.winner], group.completions[pair.loser])
     ranking = Ranking(((0,), (1,)), (Pair(0, 1),))
-    return Group(f"{group.name} pair {number}", group.prompt, answers, (ranking,))
+    return Group(f"{group.key} pair {number}", group.prompt, answers, (ranking,))
 
 
 def measure_time(
@@ -113,7 +113,8 @@ def measure_time(
     peer = _peer(against, method, precision, groups, model)
     peer.step(training_peer.first_pairs(groups[0], 1) if against == "pairs" else groups[0])
     ours.step(groups[0])
-    mine, theirs = [], []
+    mine: list[float] = []
+    theirs: list[float] = []
     for number, group in enumerate(groups[1:]):
         # Who comes first finds the caches as the other left them.
         for times, side in ((mine, ours), (theirs, peer))[:: 1 if number % 2 else -1]:

@@ -82,7 +82,8 @@ def test_what_prefloop_itself_writes_about_a_row_is_no_news(
 ) -> None:
     file = tmp_path / "export"
     file.write_bytes(b"".join(export([two_labelers()])))
-    found = load(**{kind: (str(file),)})
+    files: dict[str, Any] = {kind: (str(file),)}
+    found = load(**files)
     assert found.report.warning() == ""
     assert "round" in {one.column for one in found.report.unread}
     assert all(one.expected for one in found.report.unread)
@@ -90,7 +91,7 @@ def test_what_prefloop_itself_writes_about_a_row_is_no_news(
 
 @pytest.mark.parametrize("column", ["system", "system_prompt"])
 def test_a_system_column_is_read_in_every_format(column: str, tmp_path: Path) -> None:
-    told = {column: "Answer in French."}
+    told: dict[str, Any] = {column: "Answer in French."}
     prompt = chatml(("system", "Answer in French."), ("user", "Q0"))
 
     (group,) = load_pairs(tmp_path, pair(**told)).train
@@ -156,7 +157,7 @@ def test_a_demonstration_that_was_cut_off_does_not_end_its_turn(tmp_path: Path) 
 
 
 def test_documents_are_read_in_every_format(tmp_path: Path) -> None:
-    told = {"documents": ["D"]}
+    told: dict[str, Any] = {"documents": ["D"]}
     (group,) = load_pairs(tmp_path, pair(**told)).train
     assert texts(group)[0] == chatml(("user", "D\n\nQ0"))
     shown = demonstrations(tmp_path, {"prompt": "Q0", "completion": "A", **told}).train[1]

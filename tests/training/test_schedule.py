@@ -55,7 +55,7 @@ def test_by_hand() -> None:
 def test_every_step_has_a_rate_and_one_has_the_peak(
     schedule: str, ratio: float, steps: int
 ) -> None:
-    found = rates(steps, Optimizer(warmup_ratio=ratio, schedule=schedule))  # type: ignore[arg-type]
+    found = rates(steps, Optimizer(warmup_ratio=ratio, schedule=schedule))
     assert min(found) > 0
     assert max(found) == 1
 
