@@ -14,6 +14,9 @@ from tests.training.test_runs import make_run, metrics, run, start, wait_for_ste
 from tests.training.tiny import save_tiny
 
 
+STILL_S = 15.0  # many times what a step takes
+
+
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny("llama", tmp_path_factory.mktemp("model") / "tiny")
@@ -43,7 +46,10 @@ def test_two_processes_are_stopped_and_one_goes_on(tmp_path: Path, base: Path) -
     steps = [row["step"] for row in table]
     assert steps == sorted(steps)
     assert set(steps) == set(range(1, 13))
-    assert {steps.count(step) for step in range(1, 8)} == {4 * 2}
+    train = json.loads((folder / "run.json").read_text())["groups"]["train"]
+    whole, left = divmod(train, 4)  # the last step of an epoch has the prompts that are left
+    assert {steps.count(step) for step in range(1, whole + 1)} == {4 * 2}
+    assert steps.count(whole + 1) == left * 2
     evaluation = json.loads((folder / "evaluation.json").read_text())
     assert evaluation["accuracy"]["value"] is not None
     assert evaluation["kl"]["per_token"]["value"] > 0
@@ -55,6 +61,15 @@ def test_two_processes_are_stopped_and_one_goes_on(tmp_path: Path, base: Path) -
     parts = [row["part"] for row in manifest["memory"]["estimate"]["rows"]]
     assert "LoRA of all roles, fp32" in parts
     assert "KV cache of rollouts" in parts
+
+
+def until_it_stands_still(folder: Path) -> None:
+    """No step has ended for so long that the next one waits, on a busy machine too."""
+    seen, since = metrics(folder), time.monotonic()
+    while time.monotonic() - since < STILL_S:
+        time.sleep(0.1)
+        if metrics(folder) != seen:
+            seen, since = metrics(folder), time.monotonic()
 
 
 def test_two_processes_that_wait_for_a_server_are_stopped_together(
@@ -75,7 +90,7 @@ def test_two_processes_that_wait_for_a_server_are_stopped_together(
         fake.hold_next()
         while not fake.held:
             time.sleep(0.01)
-        time.sleep(1)  # the other process has its own by now
+        until_it_stands_still(folder)  # the other process has its own answers by now
         running.send_signal(signal.SIGTERM)
         _, said = running.communicate(timeout=PATIENCE_S)
     assert "Stopped before step" in said
