@@ -13,7 +13,6 @@ from tests.training.test_ppo import FUNCTION
 from tests.training.test_runs import make_run, metrics, run, start, wait_for_step
 from tests.training.tiny import save_tiny
 
-
 STILL_S = 15.0  # many times what a step takes
 
 
