@@ -153,7 +153,8 @@ def test_a_canceled_request_frees_its_place(fake: FakeVllm) -> None:
     async def run() -> None:
         async with Pool([endpoint_of(fake)], concurrency=1) as pool:
             stuck = asyncio.create_task(pool.complete("base", HELLO, SAMPLING))
-            await asyncio.sleep(0.1)
+            while not fake.under_way:
+                await asyncio.sleep(0.01)
             stuck.cancel()
             assert (await pool.complete("base", HELLO, SAMPLING))[0].text
 

@@ -99,7 +99,7 @@ def run(fake: FakeVllm) -> dict[str, Verdict]:
 
 def test_every_name_is_asked_alone_and_then_with_all_others(fake: FakeVllm) -> None:
     fake.models = {"base": "", "red": "base", "blue": "base"}
-    fake.delay_s = 0.01
+    fake.delay_s = 0.3  # the twelve of a mixed batch are all there before the first is answered
     verdicts = run(fake)
     assert all(verdict.passed for verdict in verdicts.values())
     assert len(fake.requests) == 3 * len(selftest.PROBES) * 3  # alone, and mixed twice

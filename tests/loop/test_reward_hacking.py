@@ -94,7 +94,7 @@ def compared(turning: Turning, evaluation: Evaluation, *, wins: int, of: int) ->
                 evaluation=evaluation,
                 prompt=prompt,
                 side=side,
-                text="x",
+                text=f"{side} {number}",
                 tokens=1,
                 finish_reason="stop",
                 reward=reward,
