@@ -27,7 +27,9 @@ def test_identical_answers_are_a_tie_whatever_the_judge_makes_of_rounding() -> N
 
 
 def test_everything_there() -> None:
-    report = make_report(MEASURED, ANSWERS, JUDGE, left_out=1, notes=["Few prompts."])
+    report = make_report(
+        MEASURED, ANSWERS, JUDGE, left_out=1, data_left_out=0.02, notes=["Few prompts."]
+    )
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     won = report["win_rate"]
     assert (won["wins"], won["ties"], won["losses"], won["value"]) == (2, 1, 1, 0.625)
@@ -38,6 +40,7 @@ def test_everything_there() -> None:
     assert report["accuracy"] == ESTIMATE
     assert report["kl"]["value"] == 0.1
     assert (report["forgetting"]["value"], report["forgetting"]["on"]) == (0.02, "general_text")
+    assert report["data"] == {"left_out": 0.02}
     assert report["measured"] == MEASURED
     assert (report["prompts"], report["left_out"], report["missing"]) == (4, 1, {})
 
@@ -51,7 +54,7 @@ def test_a_judge_that_is_not_shown_to_beat_a_coin_is_doubted() -> None:
 
 
 def test_without_a_judge_there_is_no_win_rate_but_a_report() -> None:
-    report = make_report(MEASURED, [(Answer(9, False), Answer(6, False))], None)
+    report = make_report(MEASURED, [(Answer(9, False), Answer(6, False))], None, data_left_out=0.0)
     assert (report["win_rate"], report["judge"], report["rewards"]) == (None, None, None)
     assert report["length"]["ratio"] == 1.5
     assert report["missing"].keys() == {"win_rate", "judge", "rewards"}
@@ -62,6 +65,7 @@ def test_without_measurements_and_answers_it_says_why() -> None:
     report = make_report(None, [], JUDGE)
     assert report["missing"]["accuracy"] == "the run has no measurements"
     assert report["missing"]["win_rate"] == "no prompt was answered by both sides"
+    assert "did not tell" in report["missing"]["data"]
     partly = {"accuracy": None, "missing": {"accuracy": "no rankings are held out"}}
     assert make_report(partly, [], JUDGE)["missing"]["accuracy"] == "no rankings are held out"
 
