@@ -165,7 +165,7 @@ def test_nul_is_refused_wherever_it_stands(key: str) -> None:
 def test_nul_and_half_characters_do_not_reach_the_excerpt() -> None:
     row = only('{"no": "a\x00\ud83d' + "x" * 200)
     assert isinstance(row, Problem)
-    assert row.excerpt.startswith('{"no": "a␀?x')
+    assert row.excerpt.startswith('{"no": "a␀⟨U+D83D⟩x')
     assert len(row.excerpt) == 121
 
 
@@ -202,7 +202,7 @@ def test_what_is_no_json_object_is_refused(text: str, says: str) -> None:
         ({"messages": []}, "no messages"),
         ({"messages": ["hello"]}, "Message 1 must be an object"),
         ({"messages": [{"content": "a"}]}, "Message 1 has the role null"),
-        ({"messages": [{"role": "human", "content": "a"}]}, 'has the role "human"'),
+        ({"messages": [{"role": "human", "content": "a"}]}, "has the role human"),
         ({"messages": [{"role": ["user"], "content": "a"}]}, 'has the role ["user"]'),
         ({"messages": [{"role": "user"}]}, '"content" must be a text'),
         ({"messages": [{"role": "user", "content": ["a"]}]}, '"content" must be a text'),
