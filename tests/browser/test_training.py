@@ -56,7 +56,7 @@ def estimate_without_the_engine(page: Page, *, fits: bool = True) -> None:
         }
         small = fits or pack < 2048
         room = {"available_mb": MEMORY["available_mb"], "fits": small}
-        route.fulfill(json={"spec": spec, "estimate": {**MEMORY, **room}, **room})
+        route.fulfill(json={"spec": spec, "estimate": {**MEMORY, **room}, **room, "left_out": []})
 
     page.route("**/runs/estimate", answer)
 
