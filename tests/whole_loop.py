@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.patience import PATIENCE_S
+
 Json = dict[str, Any]
 Rule = Callable[[str], float]
 UNFINISHED = ("running", "paused")
@@ -21,7 +23,7 @@ class Person:
     """Signed in, with the cookies and the token against forgery that a browser has."""
 
     def __init__(self, url: str, slug: str = "") -> None:
-        self._http = httpx.Client(base_url=url, timeout=60.0, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False)
         self._project = f"/api/projects/{slug}"
 
     def sign_in(self, username: str, password: str) -> Self:

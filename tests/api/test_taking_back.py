@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from annotate.models import AuditEvent, Claim, ClaimState, Membership, Ranking, Role, Round, Slot
 from annotate.services.taking_back import take_back
 from tests.api.scene import ranking_body
+from tests.patience import PATIENCE_S
 
 CLAIMS = "/api/projects/tone/claims"
 BODIES = {"skip": {"reason": "language", "note": "Basque"}, "flag": {"kind": "broken"}}
@@ -161,7 +162,7 @@ def closing() -> Iterator[list[Thread]]:
     threads: list[Thread] = []
     yield threads
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE_S)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -194,7 +195,7 @@ def test_two_undos_and_another_labeler_in_one_instant(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=30)
+            thread.join(timeout=PATIENCE_S)
         codes = {getattr(each, "error_code", None) for each in found if isinstance(each, Exception)}
         assert codes <= {"too_late"}, found
         holders = Claim.objects.filter(state=ClaimState.LIVE, task__claims=claim["id"])

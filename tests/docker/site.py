@@ -126,7 +126,7 @@ def proxy(upstream: int, folder: Path, changes: Mapping[str, str] | None = None)
         _wait_for(f"http://127.0.0.1:{health}/health")
         authority = folder / "data" / "caddy" / "pki" / "authorities" / "local"
         trust = ssl.create_default_context(cafile=str(authority / "root.crt"))
-        with httpx.Client(verify=trust, trust_env=False, timeout=30) as client:
+        with httpx.Client(verify=trust, trust_env=False, timeout=PATIENCE_S) as client:
             _wait_for_certificate(https, trust)
             yield Proxy(f"https://localhost:{https}", f"http://localhost:{http}", client)
 

@@ -12,6 +12,7 @@ import pytest
 from annotate.launch.child import Child
 from tests import services
 from tests.docker.definitions import DOCKER
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_beat_is_healthy_while_it_writes_its_schedule(health: ModuleType) -> Non
     for file in schedule.parent.glob("beat*"):
         file.unlink()
     with services.celery("beat"):
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while not list(schedule.parent.glob("beat*")) and time.monotonic() < end:
             time.sleep(0.1)
         health.beat(schedule)

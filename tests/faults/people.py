@@ -14,7 +14,7 @@ class Labeler:
     """Signed in over HTTP like a browser."""
 
     def __init__(self, url: str, username: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False)
         self._username = username
 
     def __enter__(self) -> Self:

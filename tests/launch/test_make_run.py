@@ -69,7 +69,7 @@ class Run:
         self.process.send_signal(number)
         self.process.wait(PATIENCE_S)
         self.process = None
-        return psutil.wait_procs(family, timeout=20)[1]
+        return psutil.wait_procs(family, timeout=PATIENCE_S)[1]
 
 
 @pytest.fixture(scope="module")

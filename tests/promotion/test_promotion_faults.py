@@ -189,7 +189,7 @@ def test_a_rollback_under_load_drops_no_request(
     def answered_by(adapter: TrainedAdapter) -> None:
         """Wait until the load has got an answer from it."""
         now[0], before = queries.ready_endpoints(), len(answers)
-        patience = time.monotonic() + 60
+        patience = time.monotonic() + PATIENCE_S
         while served(adapter) not in {answer.model for answer in answers[before:]}:
             assert not loading.done()
             assert time.monotonic() < patience

@@ -1,6 +1,8 @@
 """Files as they come: compressed, broken off, in other encodings, with garbage between the rows."""
 
 import gzip
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.training.data.samples import TOKENIZER, dropped, load, load_pairs, pair, ranking, write
+from tests.training.data.samples import (
+    TOKENIZER,
+    answer,
+    dropped,
+    load,
+    load_pairs,
+    pair,
+    ranking,
+    user,
+    write,
+)
 from training.engine.data import load_text, preferences, rows, sources
+from training.engine.data.demonstration_rows import CONVERSATIONS, DEMONSTRATIONS
 from training.engine.data.pairs import PAIRS
 from training.engine.data.rankings import RANKINGS
-from training.engine.data.rows import NOT_AN_OBJECT, NOT_JSON, NOT_TEXT, TOO_LONG
+from training.engine.data.report import Refused
+from training.engine.data.rows import NOT_AN_OBJECT, NOT_JSON, NOT_TEXT, TOO_LONG, Row
+from training.engine.data.unpaired import UNPAIRED
 from training.engine.errors import DataError
 from training.engine.spec import Data, Method
 
@@ -96,6 +111,26 @@ JSON = st.recursive(
 
 
 COLUMNS = sorted(name for name in PAIRS.columns | RANKINGS.columns if "." not in name)
+OTHER_TYPES = (None, False, 7, 0.5, "x", [], [None], [[7]], {}, {"a": None})
+PROMPTED = {"prompt": "Q", "completion": "A", "label": True}
+ROWS = {
+    "rankings": (RANKINGS, ranking()),
+    "pairs": (PAIRS, pair()),
+    "unpaired": (UNPAIRED, PROMPTED),
+    "demonstrations": (DEMONSTRATIONS, PROMPTED),
+    "conversations": (CONVERSATIONS, {"messages": [*user("Q"), *answer("A")]}),
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_column_of_any_other_type_is_refused_in_words(kind: str) -> None:
+    """Each one, and not as chance has it: a reader may look into a value before it checks it."""
+    format_, row = ROWS[kind]
+    assert format_.read(Row("r:1", row))
+    names = sorted(name for name in format_.columns if "." not in name)
+    for name, value in product(names, OTHER_TYPES):
+        with suppress(Refused):
+            assert format_.read(Row("r:1", {**row, name: value}))
 
 
 @given(st.lists(st.binary(max_size=40) | st.tuples(st.sampled_from(COLUMNS), JSON)))

@@ -186,7 +186,7 @@ def test_a_killed_run_goes_on_exactly(tmp_path: Path, base: Path) -> None:
 
 
 def wait_for_step(folder: Path, step: int) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         file = folder / "metrics.jsonl"
         lines = file.read_text().splitlines() if file.exists() else []

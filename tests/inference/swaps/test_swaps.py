@@ -31,6 +31,7 @@ from tests.inference.swaps.acting import (
     state,
     zero,
 )
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.django_db
 
@@ -217,7 +218,7 @@ def test_a_rollback_under_load_drops_no_request(
         for _ in range(3):
             meant = str(roll_back(alias="helper").current)
             now[0] = queries.ready_endpoints()
-            patience = time.monotonic() + 20
+            patience = time.monotonic() + PATIENCE_S
             while not answers or answers[-1].model != meant:
                 assert time.monotonic() < patience
                 time.sleep(0.005)

@@ -29,8 +29,8 @@ def read_ranking(row: Row) -> tuple[Example]:
         hint = "name the file in data.pairs" if "chosen" in values else ""
         raise Refused(NO_RANKING, hint)
     told = prompt_of(asked(column(values, "prompt")), values)
-    refuse_repeated(values["prompt"], column(values, "completions"))
     answers = tuple(_answers(column(values, "completions")))
+    refuse_repeated(values["prompt"], values["completions"])
     if len(answers) < 2:
         raise Refused(FEW)
     tiers = _tiers(values["tiers"], len(answers))
