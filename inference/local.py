@@ -14,7 +14,8 @@ from inference.adapter_files import RANKS
 
 START_WITHIN = 1800.0  # seconds; a large model is downloaded and compiled in this time
 HOPELESS = "EngineCore failed to start"  # in its log; the server then hangs
-PLUGIN = Path(__file__).with_name("vllm_plugin")  # LoRA on the CPU
+PLUGIN = Path(__file__).with_name("vllm_plugin")  # LoRA on the CPU, the key on every route
+KEY_ON_EVERY_ROUTE = "prefloop_key.KeyOnEveryRoute"
 UNHEALTHY_FOR = 120.0  # seconds without an answer before it is started again
 
 
@@ -44,8 +45,10 @@ class LocalServer:
         bounds = ["--max-model-len", str(self.max_model_len)]
         plain = [] if can_compile() else ["--enforce-eager"]
         quiet = ["--disable-uvicorn-access-log", "--no-enable-log-requests"]
+        closed = ["--middleware", KEY_ON_EVERY_ROUTE]
         template = ["--chat-template", self.chat_template] if self.chat_template else []
-        return [*server, *listen, *model, *template, *bounds, *self._lora(), *plain, *quiet]
+        what = [*model, *template, *bounds, *self._lora(), *plain]
+        return [*server, *listen, *closed, *what, *quiet]
 
     def _lora(self) -> list[str]:
         """Nothing without adapters: on a CPU vLLM compiles no model that takes them, and the base
@@ -65,6 +68,9 @@ class LocalServer:
             "VLLM_API_KEY": self.api_key,
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(PLUGIN), os.environ.get("PYTHONPATH")])
+            ),
         }
         if Path(self.model).is_dir():
             variables |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
@@ -72,8 +78,6 @@ class LocalServer:
             variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
         if not on_gpu():
             variables["VLLM_CPU_KVCACHE_SPACE"] = str(self.cache_gb)
-            paths = [str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH", "")])]
-            variables["PYTHONPATH"] = os.pathsep.join(paths)
         if not can_compile():
             variables["TORCHDYNAMO_DISABLE"] = "1"  # the sampler would compile itself as well
         return variables

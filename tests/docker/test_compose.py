@@ -1,6 +1,7 @@
 """The compose file: valid, closed to the outside, and in step with `make run`."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -114,15 +115,19 @@ def test_vllm_runs_as_in_make_run(
     assert [*defined["entrypoint"][1:], *arguments(service)] == own
     given = {name: str(value) for name, value in defined["environment"].items()}
     expected = {**server.environment(), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    for on_cpu in ("VLLM_CPU_KVCACHE_SPACE", "PYTHONPATH"):
-        expected.pop(on_cpu, None)
-        assert (on_cpu in given) == (service == "vllm-cpu")
+    for differs in ("VLLM_CPU_KVCACHE_SPACE", "PYTHONPATH"):
+        expected.pop(differs, None)
+    assert ("VLLM_CPU_KVCACHE_SPACE" in given) == (service == "vllm-cpu")
     assert expected.items() <= given.items()
 
 
-def test_vllm_on_the_cpu_finds_its_plugin() -> None:
-    path = Path(services()["vllm-cpu"]["environment"]["PYTHONPATH"])
-    assert path == Path("/srv/prefloop") / PLUGIN.relative_to(environment.CHECKOUT)
+@pytest.mark.parametrize("name", ["vllm-cpu", "vllm-gpu", "vllm-gpu-2"])
+def test_vllm_finds_its_plugin(name: str) -> None:
+    inside = Path("/srv/prefloop") / PLUGIN.relative_to(environment.CHECKOUT)
+    assert services()[name]["environment"]["PYTHONPATH"] == str(inside)
+    if name != "vllm-cpu":  # whose image is built here
+        from_here = f"{os.path.relpath(PLUGIN, DOCKER)}:{inside}:ro"
+        assert from_here in services()[name]["volumes"]
 
 
 def test_vllm_reads_adapters_where_the_worker_puts_them() -> None:
@@ -141,9 +146,10 @@ def test_everything_of_make_run_has_a_service(env: Environment) -> None:
 @pytest.mark.parametrize("name", sorted(services()))
 def test_names_of_volumes_networks_and_services_are_defined(name: str) -> None:
     service = services()[name]
-    assert {volume.split(":")[0] for volume in service.get("volumes", [])} <= set(
-        definitions.compose()["volumes"]
-    )
+    sources = {volume.split(":")[0] for volume in service.get("volumes", [])}
+    ours = {source for source in sources if source.startswith("../")}
+    assert all((DOCKER / source).is_dir() for source in ours)
+    assert sources - ours <= set(definitions.compose()["volumes"])
     assert set(service["networks"]) <= set(definitions.compose()["networks"])
     for needed, how in service.get("depends_on", {}).items():
         one_shot = how["condition"] == "service_completed_successfully"
