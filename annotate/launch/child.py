@@ -65,12 +65,21 @@ class Child:
         self._probed_at = 0.0
         self._again_at = 0.0
         self._log_start = 0
+        self._trouble = ""  # why it could not be asked, as last reported
 
     def start(self) -> None:
         self._command = 0
         self._spawn()
 
     def _spawn(self) -> None:
+        """Start the next command. What the system has no room for is tried again like a crash."""
+        try:
+            self._open_and_start()
+        except OSError as error:
+            self.process = None
+            self._again(f"could not be started: {error.strerror}")
+
+    def _open_and_start(self) -> None:
         self.spec.log.parent.mkdir(parents=True, exist_ok=True)
         with self.spec.log.open("ab") as log:
             self._log_start = log.tell()
@@ -117,9 +126,20 @@ class Child:
         if now - self._probed_at < self._probe_pause():
             return self.state is State.READY and self._served_at == self._probed_at
         self._probed_at = now
-        if self.spec.probe():
+        if self._answers(self.spec.probe):
             self._served_at = now
         return self._served_at == now
+
+    def _answers(self, probe: Probe) -> bool:
+        """Whether the probe says so. One that raises got no answer: nothing ends for it."""
+        try:
+            answers, trouble = probe(), ""
+        except Exception as error:
+            answers, trouble = False, f"{type(error).__name__}: {error}"
+        if trouble and trouble != self._trouble:
+            self._report(f"{self.spec.name} cannot be asked: {trouble}")
+        self._trouble = trouble
+        return answers
 
     def _probe_pause(self) -> float:
         return self.spec.probe_every if self.state is State.STARTING else 5.0
@@ -147,11 +167,14 @@ class Child:
 
     def _crashed(self, code: int) -> None:
         self.kill()  # what the process left behind: engines, pool workers
+        self._again(self.why(code))
+
+    def _again(self, reason: str) -> None:
         self.failures += 1
         delay = min(LONGEST_DELAY, 2.0 ** (self.failures - 1))
         self.state = State.WAITING
         self._again_at = time.monotonic() + delay
-        self._report(f"{self.spec.name} {self.why(code)}; starting it again in {delay:.0f} s")
+        self._report(f"{self.spec.name} {reason}; starting it again in {delay:.0f} s")
 
     def poll(self) -> int | None:
         """The exit status of the process; None while it lives."""
@@ -195,7 +218,8 @@ class Child:
     def _bound_log(self) -> None:
         log = self.spec.log
         if log.exists() and log.stat().st_size > LOG_LIMIT:
-            shutil.copyfile(log, log.with_suffix(".log.1"))
+            with contextlib.suppress(OSError):  # on a full disk, to make room matters more
+                shutil.copyfile(log, log.with_suffix(".log.1"))
             os.truncate(log, 0)  # the child appends: it goes on at the new end
             self._log_start = 0
 

@@ -1,5 +1,6 @@
 """The loop of `make run`: start, watch and stop the children in order."""
 
+import errno
 import signal
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ class Supervisor:
         self._remembered = remembered
         self._asked_at: float | None = None
         self._force = False
+        self._known: list[object] = []  # the processes in `remembered`
 
     def listen(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -49,7 +51,7 @@ class Supervisor:
         child = Child(spec, self.terminal.say)
         self.children.append(child)
         child.start()
-        self._remember()
+        self._remember_changes()
         return child
 
     def until_ready(self, *waited: Child) -> None:
@@ -99,14 +101,21 @@ class Supervisor:
         time.sleep(seconds)
 
     def _tick(self) -> None:
-        before = [child.process for child in self.children]
         for child in self.children:
             child.tick()
-        if before != [child.process for child in self.children]:
-            self._remember()
+        self._remember_changes()
 
-    def _remember(self) -> None:
-        """Keep on disk what runs."""
+    def _remember_changes(self) -> None:
+        """Keep on disk what runs. On a full disk the next tick tries again."""
+        processes: list[object] = [child.process for child in self.children]
+        if processes == self._known:
+            return
         running = [(c.spec, c.process.pid) for c in self.children if c.process is not None]
         found = [leftovers.group(spec.name, pid, spec.stop_signal) for spec, pid in running]
-        leftovers.remember(self._remembered, [one for one in found if one is not None])
+        try:
+            leftovers.remember(self._remembered, [one for one in found if one is not None])
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        else:
+            self._known = processes

@@ -1,5 +1,7 @@
 """What the person in front of `make run` reads: one line for each thing that happens."""
 
+import contextlib
+import errno
 import sys
 import termios
 import time
@@ -24,14 +26,15 @@ class Terminal:
     def show(self, line: str, *, keep: bool = True) -> None:
         """Print a line as it is; `keep` also writes it to the log, which no password may reach."""
         if keep and self._log is not None:
-            with self._log.open("a") as log:
+            with contextlib.suppress(OSError), self._log.open("a") as log:  # the disk may be full
                 log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         if self._gone:
             return
         try:
             print(line, file=sys.stdout, flush=True)
-        except OSError:
-            self._gone = True
+        except OSError as error:
+            # Where the lines go to a file, a full disk is no reason to stop.
+            self._gone = error.errno != errno.ENOSPC
 
     def hung_up(self) -> bool:
         """Whether the terminal was closed; make does not pass that signal on."""

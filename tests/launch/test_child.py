@@ -1,7 +1,9 @@
 """A supervised process: ready, crashed, restarted, stopped, and nothing left behind."""
 
+import errno
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 import time
@@ -176,6 +178,49 @@ def test_a_process_that_lives_but_does_not_answer_is_restarted(
     until(lambda: one.failures == 1, one)
 
     assert "has not answered for 0 s" in said[1]
+
+
+def test_a_probe_that_raises_is_a_probe_that_does_not_answer(make: Make, said: list[str]) -> None:
+    answers = [True]
+
+    def probe() -> bool:
+        if not answers[0]:
+            raise ValueError("MISCONF Errors writing to the AOF file")
+        return True
+
+    one = make(SERVE, probe=probe)
+    one._probe_pause = lambda: 0.01  # type: ignore[method-assign]
+    until(lambda: one.state is State.READY, one)
+
+    answers[0] = False
+    until(lambda: len(said) == 2, one)
+    for _ in range(10):
+        one.tick()
+    answers[0] = True
+    until(lambda: one._trouble == "", one)
+
+    assert said[1:] == [
+        "toy cannot be asked: ValueError: MISCONF Errors writing to the AOF file"
+    ], "said once, and nothing was restarted"
+    assert one.state is State.READY
+    assert one.failures == 0
+
+
+def test_a_start_that_the_system_has_no_room_for_is_tried_again(
+    make: Make, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = subprocess.Popen
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    one = make(SERVE)
+    assert one.state is State.WAITING
+    assert said == ["toy could not be started: No space left on device; starting it again in 1 s"]
+
+    monkeypatch.setattr(subprocess, "Popen", real)
+    until(lambda: one.state is State.READY, one)
 
 
 def test_a_start_that_failed_is_not_waited_for(make: Make, said: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Several children under one supervisor: order of the stop, failed starts, leftovers."""
 
+import io
 import os
 import signal
 import subprocess
@@ -81,6 +82,26 @@ def test_a_stop_during_the_start_is_obeyed(supervisor: Supervisor, tmp_path: Pat
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def test_a_full_disk_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/full says of every write that the disk is full."""
+    full = io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True)
+    monkeypatch.setattr(sys, "stdout", full)
+    terminal = Terminal(Path("/dev/full"))
+    remembered = tmp_path / "children.json"
+    remembered.with_suffix(".new").symlink_to("/dev/full")
+    supervisor = Supervisor(terminal, remembered)
+
+    child = supervisor.add(toy(tmp_path, "web"))
+    supervisor.until_ready(child)
+
+    assert not terminal.hung_up()
+    assert not remembered.exists()
+    remembered.with_suffix(".new").unlink()
+    supervisor._tick()
+    assert [one.name for one in leftovers.read(remembered)] == ["web"]
+    supervisor.stop()
 
 
 def test_what_a_killed_supervisor_left_is_ended(tmp_path: Path) -> None:
