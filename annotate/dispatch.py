@@ -1,10 +1,19 @@
 """How jobs leave: after the commit, by name, with ids."""
 
+import logging
+import time
+
+import kombu.exceptions
+import redis
 from celery import current_app
 from django.db import transaction
 
 # Beat sends waiting work again, so an unread message is soon worth nothing.
 EXPIRES_S = 60.0
+PAUSE_S = 5.0  # after a failure, in which nobody waits for the broker
+AWAY = (kombu.exceptions.OperationalError, redis.RedisError, OSError)
+log = logging.getLogger(__name__)
+_again_at = 0.0
 
 
 def enqueue(task_name: str, **ids: int) -> None:
@@ -18,4 +27,11 @@ def enqueue(task_name: str, **ids: int) -> None:
 
 
 def _send(task_name: str, ids: dict[str, int]) -> None:
-    current_app.send_task(task_name, kwargs=ids, retry=False, expires=EXPIRES_S)
+    global _again_at
+    if time.monotonic() < _again_at:
+        return
+    try:
+        current_app.send_task(task_name, kwargs=ids, retry=False, expires=EXPIRES_S)
+    except AWAY as error:
+        _again_at = time.monotonic() + PAUSE_S
+        log.warning("%s was not sent, beat will send it: %s", task_name, error)

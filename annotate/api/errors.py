@@ -1,6 +1,7 @@
 """Every error leaves in one envelope that says what to do and whether trying again helps."""
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import DataError, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from redis.exceptions import ConnectionError as CacheAway
+from redis import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -18,7 +19,10 @@ from formats.echo import echo
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = "2"
+# Also of a server that is there and refuses: no memory, no disk, no answer in time.
+AWAY = (OperationalError, InterfaceError, RedisError)
 LONGEST, LONGEST_FIELD = 2000, 200  # characters of a message, of a field's name or fault
+_UNAVAILABLE = "The server is restarting. Try again in a moment."
 _SENTENCES = {
     401: "Sign in first.",
     403: "You may not do this.",
@@ -42,7 +46,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         exc = exceptions.NotFound()
     if isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied()
-    if isinstance(exc, OperationalError | InterfaceError | CacheAway):
+    if isinstance(exc, AWAY):
         return _unavailable(exc)
     if isinstance(exc, DataError):
         return _unstorable(exc)
@@ -51,12 +55,15 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     return None
 
 
-def _unavailable(exc: Exception) -> Response:
+def _let_go(exc: BaseException) -> None:
     log.error("the database or the cache is away: %s", exc)
-    connection.close()
-    response = _envelope(
-        503, "unavailable", "The server is restarting. Try again in a moment.", retry=True
-    )
+    if not isinstance(exc, RedisError):
+        connection.close()
+
+
+def _unavailable(exc: Exception) -> Response:
+    _let_go(exc)
+    response = _envelope(503, "unavailable", _UNAVAILABLE, retry=True)
     response["Retry-After"] = RETRY_AFTER_S
     return response
 
@@ -154,9 +161,19 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """A mistake of ours: the log has the detail, the person a sentence."""
+    """What went wrong outside of the API's views, or is a mistake of ours.
+
+    Django calls it while it handles the exception. The log has the detail, the person a sentence.
+    """
+    status, code = 500, "server_error"
     message = "Something went wrong on the server. It has been logged; try again."
+    headers = {}
+    if isinstance(problem := sys.exception(), AWAY):
+        _let_go(problem)
+        status, code, message = 503, "unavailable", _UNAVAILABLE
+        headers["Retry-After"] = RETRY_AFTER_S
     if not request.path.startswith("/api/"):
-        return HttpResponse(message, status=500, content_type="text/plain; charset=utf-8")
-    error = {"code": "server_error", "message": message, "retry": True, "fields": {}}
-    return JsonResponse({"error": error}, status=500)
+        plain = "text/plain; charset=utf-8"
+        return HttpResponse(message, status=status, content_type=plain, headers=headers)
+    error = {"code": code, "message": message, "retry": True, "fields": {}}
+    return JsonResponse({"error": error}, status=status, headers=headers)

@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from annotate.cache import forget
 from annotate.dispatch import enqueue
 from annotate.services import audit
 from training.models import RunState, TrainingRun
@@ -127,7 +128,7 @@ def lose(run: TrainingRun, ending: Ending) -> None:
         _end(found, RunState.FAILED, message=ending.message, advice=ending.advice)
     else:
         _give_back(found, losses=found.losses + 1)
-        cache.delete(_sent(found.pk))
+        forget(_sent(found.pk))
 
 
 @transaction.atomic
