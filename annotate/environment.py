@@ -31,10 +31,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 BUNDLED_MODEL = "SmolLM2-135M-Instruct"
+DATABASE_ROLE = "prefloop_app"  # made by annotate/postgres/own_role.sql
 EXPECTED = {  # pydantic's kinds of problem in the words of the README
     "bool_parsing": "expected true or false",
     "literal_error": "expected {expected}",
     "int_parsing": "expected a whole number",
+    "float_parsing": "expected a number",
     "greater_than_equal": "expected a whole number of at least {ge}",
     "less_than_equal": "expected a whole number of at most {le}",
 }
@@ -68,9 +70,16 @@ def _comma_separated(value: object) -> object:
     return value
 
 
+def _share(value: float) -> float:
+    if not 0 <= value <= 0.98:
+        raise ValueError("expected a number from 0 to 0.98")
+    return value
+
+
 DatabaseUrl = Annotated[str, _url("postgresql", "postgres")]
 BrokerUrl = Annotated[str, _url("redis", "rediss", "redis+socket", "amqp", "amqps")]
 CacheUrl = Annotated[str, _url("redis", "rediss", "unix")]
+Gpu = Annotated[int, Field(ge=0, le=255)]
 HttpUrl = Annotated[str, _url("http", "https")]
 
 
@@ -178,7 +187,26 @@ class Environment(BaseSettings):
         2,
         ge=1,
         description="Memory in GiB for the local vLLM's key-value cache on a CPU. "
-        "A GPU's memory is used as vLLM sees fit.",
+        "For a GPU there is INFERENCE_GPU_SHARE.",
+    )
+    inference_gpus: Annotated[tuple[Gpu, ...], NoDecode] = Field(
+        (),
+        description="GPUs of the local vLLM, as nvidia-smi numbers them, comma separated; over "
+        "several the model is split (tensor parallelism). Not set: the first.",
+    )
+    inference_gpu_share: Annotated[float, AfterValidator(_share)] = Field(
+        0.0,
+        description="Share of each of these GPUs that the local vLLM takes. 0: 0.9, or 0.5 of one "
+        "that trains as well.",
+    )
+    training_gpus: Annotated[tuple[Gpu, ...], NoDecode] = Field(
+        (),
+        description="GPUs that training sees, comma separated; a run uses the first, or as many as "
+        "TRAINING_LAUNCH says. Not set: those that do not serve, or the one that there is.",
+    )
+    vllm_args: str = Field(
+        "",
+        description="More arguments for the local vLLM, as --enforce-eager --max-num-seqs 64.",
     )
     inference_adapters: int = Field(
         4,
@@ -237,7 +265,14 @@ class Environment(BaseSettings):
         "INFO", description="How much the logs say: DEBUG, INFO, WARNING or ERROR."
     )
 
-    @field_validator("allowed_hosts", "trusted_origins", "given_inference_urls", mode="before")
+    @field_validator(
+        "allowed_hosts",
+        "trusted_origins",
+        "given_inference_urls",
+        "inference_gpus",
+        "training_gpus",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return _comma_separated(value)
@@ -247,7 +282,7 @@ class Environment(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("training_launch")
+    @field_validator("training_launch", "vllm_args")
     @classmethod
     def _splits(cls, value: str) -> str:
         try:
@@ -344,7 +379,10 @@ class Environment(BaseSettings):
     def database_url(self) -> str:
         """Address of the database: DATABASE_URL, or the embedded server's socket."""
         socket_folder = quote(str(self.run_dir / "postgres"))
-        return self.given_database_url or f"postgresql://postgres@/prefloop?host={socket_folder}"
+        return (
+            self.given_database_url
+            or f"postgresql://{DATABASE_ROLE}@/prefloop?host={socket_folder}"
+        )
 
     @property
     def broker_url(self) -> str:

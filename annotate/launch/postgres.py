@@ -1,8 +1,8 @@
 """The embedded PostgreSQL: data folder, command line, readiness.
 
 The server listens on a Unix socket in a folder that only its owner can enter, so that it needs
-no password. PostgreSQL refuses to run as root: there it runs as `nobody`, and keeps the one
-capability that lets it enter the folders of root.
+no password. PostgreSQL refuses to run as root: there it runs as `nobody`, who owns its two folders.
+Prefloop's processes work as a role of their own, which is no superuser.
 """
 
 import importlib.util
@@ -10,15 +10,19 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 from pathlib import Path
 
 import psutil
 import psycopg
+from psycopg.rows import TupleRow
 
+from annotate.environment import CHECKOUT
 from annotate.launch.refusal import Refusal
 
 VERSION = 18
+OWN_ROLE = CHECKOUT / "annotate" / "postgres" / "own_role.sql"
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
@@ -51,7 +55,7 @@ def prepare(data: Path, sockets: Path) -> None:
         _own_folder(draft)
         options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
-        command = [*_not_as_root(), program("initdb"), "-D", str(draft), *options]
+        command = [*_not_as_root(draft), program("initdb"), "-D", str(draft), *options]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             reason = (made.stderr.strip() or made.stdout.strip()).splitlines()
@@ -63,41 +67,65 @@ def prepare(data: Path, sockets: Path) -> None:
 def command(data: Path, sockets: Path, **settings: str) -> list[str]:
     """The server's command line; `settings` go over SETTINGS."""
     options = [f"-c{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
-    return [*_not_as_root(), program("postgres"), "-D", str(data), "-k", str(sockets), *options]
+    return [*_not_as_root(data), program("postgres"), "-D", str(data), "-k", str(sockets), *options]
 
 
 def answers(sockets: Path) -> bool:
     try:
-        with psycopg.connect(_address(sockets), connect_timeout=2):
+        with psycopg.connect(_address(sockets, "postgres"), connect_timeout=2):
             return True
-    except psycopg.OperationalError:
+    except psycopg.Error:
         return False
 
 
 def ensure_database(sockets: Path, name: str) -> None:
-    with psycopg.connect(_address(sockets), autocommit=True) as connection:
+    """Make the database and the role that owns it; hand over what an earlier version made."""
+    with as_superuser(sockets) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
         if found.fetchone() is None:
             quoted = psycopg.sql.Identifier(name)
             connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(quoted))
+    with as_superuser(sockets, name) as connection:
+        connection.execute(OWN_ROLE.read_bytes())
 
 
-def _address(sockets: Path) -> str:
-    return psycopg.conninfo.make_conninfo(host=str(sockets), user="postgres", dbname="postgres")
+def as_superuser(sockets: Path, name: str = "postgres") -> psycopg.Connection[TupleRow]:
+    """For the set-up only."""
+    return psycopg.connect(_address(sockets, name), autocommit=True)
 
 
-def _not_as_root() -> list[str]:
+def _address(sockets: Path, name: str) -> str:
+    return psycopg.conninfo.make_conninfo(host=str(sockets), user="postgres", dbname=name)
+
+
+def _not_as_root(data: Path) -> list[str]:
     if os.geteuid() != 0:
         return []
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise Refusal("PostgreSQL needs the program setpriv to run as root: install util-linux")
+    server = Path(program("postgres"))
+    if not server.stat().st_mode & stat.S_IXOTH:
+        raise Refusal(
+            "PostgreSQL does not run as root, and other users may not run its program: "
+            f"`chmod -R o+rX {CHECKOUT / '.venv'}`"
+        )
     group = pwd.getpwnam("nobody").pw_gid
-    capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     # Changing the user clears the signal that the supervisor had set for its own end.
     death = ["--pdeathsig", signal.SIGINT.name.removeprefix("SIG")]
     user = ["--reuid=nobody", f"--regid={group}", "--clear-groups"]
-    return [setpriv, *user, *capability, *death, "--"]
+    return [setpriv, *user, *_capability(server, data), *death, "--"]
+
+
+def _capability(*places: Path) -> list[str]:
+    """None; where a folder on the way lets in only root, that of passing through it.
+
+    It may read there as well, but not write.
+    """
+    above = {folder for place in places for folder in place.absolute().parents}
+    if all(folder.stat().st_mode & stat.S_IXOTH for folder in above):
+        return ["--inh-caps=-all", "--bounding-set=-all"]
+    return ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
 
 def _own_folder(folder: Path) -> None:

@@ -4,20 +4,41 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
 from annotate import environment, settings
 from annotate.environment import Environment
-from annotate.launch import plan
+from annotate.launch import plan, postgres
 from inference import local
 from inference.local import PLUGIN, LocalServer
 from tests.docker import definitions
 from tests.docker.definitions import DOCKER, Service, services
 
-ONE_SHOT = {"migrate", "model"}
-OTHERS = {"proxy", "postgres", "valkey", "model", "vllm-cpu", "vllm-gpu", "vllm-gpu-2"}
+ONE_SHOT = {"migrate", "model", "database-role"}
+VLLMS = {"vllm-cpu", "vllm-gpu", "vllm-gpu-2"}
+OTHERS = {"proxy", "postgres", "database-role", "valkey", "model", *VLLMS}
+# boto's own, which the setting STORAGE_URL speaks of.
+OF_THE_BUCKET = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
+# Settings that no container of Prefloop's own is given, and why.
+ELSEWHERE = {
+    "the command line": {"HOST", "PORT", "WEB_WORKERS", "WORKER_CONCURRENCY"},
+    "the image": {"VAR_DIR"},
+    "the local vLLM, which is a service": {
+        "INFERENCE_PORT",
+        "INFERENCE_CACHE_GB",
+        "INFERENCE_GPUS",
+        "INFERENCE_GPU_SHARE",
+        "TRAINING_GPUS",
+        "MAX_MODEL_LEN",
+        "VLLM_ARGS",
+    },
+    "a file, to be mounted": {"CHAT_TEMPLATE"},
+    "never in a container": {"DEBUG"},
+    "the trainer alone": {"TRAINING_ROLLOUTS_API_KEY"},
+}
 ANYWHERE = "0.0.0.0"  # noqa: S104  # inside a container
 LASTING = sorted(services().keys() - ONE_SHOT)
 PREFLOOPS_OWN = sorted(services().keys() - OTHERS)
@@ -46,7 +67,8 @@ def test_the_example_names_every_variable_with_its_default_and_no_other() -> Non
 
 def test_secrets_must_be_given_and_have_no_default() -> None:
     needed = {name for name, default in definitions.references().items() if default is None}
-    assert needed == {"SECRET_KEY", "POSTGRES_PASSWORD", "VALKEY_PASSWORD", "INFERENCE_API_KEY"}
+    passwords = {"POSTGRES_PASSWORD", "DATABASE_PASSWORD", "VALKEY_PASSWORD"}
+    assert needed == {"SECRET_KEY", "INFERENCE_API_KEY", *passwords}
 
 
 def test_the_example_explains_every_block_of_variables() -> None:
@@ -58,7 +80,43 @@ def test_the_example_explains_every_block_of_variables() -> None:
 @pytest.mark.parametrize("name", PREFLOOPS_OWN)
 def test_prefloop_knows_the_variables_it_is_given(name: str) -> None:
     known = {variable for variable, _, _ in environment.variables()}
-    assert set(services()[name]["environment"]) <= known
+    assert set(services()[name]["environment"]) - OF_THE_BUCKET <= known
+
+
+@pytest.mark.parametrize("name", PREFLOOPS_OWN)
+def test_every_setting_reaches_prefloops_processes(name: str) -> None:
+    settings_ = {variable for variable, _, _ in environment.variables()} | OF_THE_BUCKET
+    elsewhere = set().union(*ELSEWHERE.values())
+    assert elsewhere <= settings_, "a setting that no longer exists"
+    given = set(services()[name]["environment"]) - ELSEWHERE["the trainer alone"]
+    assert given == settings_ - elsewhere
+
+
+def test_the_trainer_knows_the_key_of_the_server_that_samples_for_it() -> None:
+    for name in ("trainer-cpu", "trainer-gpu"):
+        assert "TRAINING_ROLLOUTS_API_KEY" in services()[name]["environment"]
+
+
+def test_prefloop_works_as_a_role_of_its_own() -> None:
+    """That a superuser makes with the same file as in `make run`."""
+    url = urlsplit(services()["web"]["environment"]["DATABASE_URL"])
+    superuser = services()["postgres"]["environment"]["POSTGRES_USER"]
+    assert url.username == environment.DATABASE_ROLE != superuser
+    made = services()["database-role"]
+    from_here, inside, how = made["volumes"][0].split(":")
+    assert ((DOCKER / from_here).resolve(), how) == (postgres.OWN_ROLE, "ro")
+    (script,) = made["command"]
+    assert f"\\i {inside}" in script
+    assert f"--username {superuser}" in script
+    assert f"ALTER ROLE {environment.DATABASE_ROLE} PASSWORD" in script
+    needs = services()["migrate"]["depends_on"]
+    assert needs == {"database-role": {"condition": "service_completed_successfully"}}
+
+
+def test_vllm_has_two_places_more_than_adapters_are_served() -> None:
+    adapters = int(services()["web"]["environment"]["INFERENCE_ADAPTERS"])
+    command = arguments("vllm-cpu")
+    assert int(command[command.index("--max-loras") + 1]) == adapters + 2
 
 
 def test_prefloop_accepts_the_values_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +206,7 @@ def test_names_of_volumes_networks_and_services_are_defined(name: str) -> None:
     service = services()[name]
     sources = {volume.split(":")[0] for volume in service.get("volumes", [])}
     ours = {source for source in sources if source.startswith("../")}
-    assert all((DOCKER / source).is_dir() for source in ours)
+    assert all((DOCKER / source).exists() for source in ours)
     assert sources - ours <= set(definitions.compose()["volumes"])
     assert set(service["networks"]) <= set(definitions.compose()["networks"])
     for needed, how in service.get("depends_on", {}).items():

@@ -1,9 +1,12 @@
 """How the local vLLM is started."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inference import devices, local
+from inference.devices import Gpu, Wishes, plan_devices
 from inference.local import LocalServer
 
 
@@ -39,3 +42,36 @@ def test_a_chat_template_of_its_own_is_handed_on() -> None:
     command = server(chat_template="/t.jinja").command()
     assert command[command.index("--chat-template") + 1] == "/t.jinja"
     assert "--chat-template" not in server().command()
+
+
+def test_the_plan_of_devices_is_handed_on() -> None:
+    plan = plan_devices([Gpu(0, 24_000), Gpu(1, 24_000)], Wishes(arguments="--max-num-seqs 64"))
+    command = server(devices=plan).command()
+    assert command[-4:] == ["--gpu-memory-utilization", "0.9", "--max-num-seqs", "64"]
+    assert server(devices=plan).environment()["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("program", "built", "runs"),
+    [
+        ("echo '0, 24564'", True, True),
+        ("echo '0, 24564'", False, False),  # the build for the CPU, whose module has the same name
+        ("echo 'No devices were found'; exit 6", True, False),
+        ("", True, False),
+    ],
+)
+def test_it_runs_on_a_gpu_only_with_a_driver_that_works_and_the_build_for_it(
+    program: str, built: bool, runs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if program:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{program}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(devices, "built_for_gpus", lambda: built)
+    local.on_gpu.cache_clear()
+    try:
+        assert local.on_gpu() is runs
+        assert ("VLLM_CPU_KVCACHE_SPACE" in server().environment()) is not runs
+    finally:
+        local.on_gpu.cache_clear()

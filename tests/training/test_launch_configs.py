@@ -79,6 +79,33 @@ def test_a_sharded_base_in_four_bits_scores_the_same_and_learns(tmp_path: Path) 
     assert found["losses"][-1] < found["losses"][0]
 
 
+@pytest.mark.parametrize("name", ["adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"])
+def test_an_optimizer_that_cannot_be_sharded_is_refused_before_anything_is_loaded(
+    name: str, tmp_path: Path
+) -> None:
+    spec = {
+        "method": "dpo",
+        "base": {"model": "/no/such/model", "precision": "nf4"},
+        "data": {"rankings": ["rankings.jsonl"]},
+        "optimizer": {"name": name},
+        "training": {"max_steps": 1},
+    }
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    done = subprocess.run(
+        [sys.executable, "-m", "training.engine", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, **sharding_environment()},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 2
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["message"].startswith(f"optimizer.name: {name} cannot work")
+    assert 'Set optimizer.name to "adamw"' in result["advice"]
+
+
 def sharding_environment() -> dict[str, str]:
     """What `accelerate launch` hands to the processes."""
     found = prepare_multi_gpu_env(arguments("fsdp_qlora.yaml"))

@@ -98,7 +98,7 @@ PRESETS = {
     "8b-gpu24": Preset(
         title="7B or 8B on a GPU with 24 GB",
         why="QLoRA: NF4 leaves 5 GB of 16, gradient checkpointing keeps long rankings small, and "
-        "the paged optimizer bears their peaks.",
+        "the paged optimizer bears their peaks. Spread over several GPUs (FSDP) it wants adamw.",
         weights_b=9,
         precision="nf4",
         optimizer="paged_adamw_8bit",
@@ -108,7 +108,8 @@ PRESETS = {
     ),
     "13b-gpu24": Preset(
         title="13B on a GPU with 24 GB",
-        why="NF4 leaves 8 GB of 26; smaller packs keep the wider layers inside the card.",
+        why="NF4 leaves 8 GB of 26; smaller packs keep the wider layers inside the card. "
+        "Spread over several GPUs (FSDP) it wants the optimizer adamw.",
         weights_b=15,
         precision="nf4",
         optimizer="paged_adamw_8bit",
@@ -119,7 +120,7 @@ PRESETS = {
     "70b-gpu80": Preset(
         title="65B or 70B on a GPU with 48 to 80 GB",
         why="NF4 leaves 38 GB of 140; half the rate, as large models want (QLoRA, table 9), and "
-        "small packs.",
+        "small packs. Spread over several GPUs (FSDP) it wants the optimizer adamw.",
         weights_b=75,
         precision="nf4",
         optimizer="paged_adamw_8bit",

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from annotate.errors import Invalid
 from training.engine.errors import SpecError
+from training.engine.launch.sharding import refuse_unshardable
 from training.engine.presets import PRESETS, with_preset
 from training.engine.spec import Method, RunSpec, parse_spec
 from training.engine.spec.words import problems
@@ -64,6 +65,7 @@ class Choice:
     limits: of `data`, as the snapshot's rounds wrote; they come before the preset's. base: name of
     the model. parent, judge: content hashes of adapters, "" for none. own_template:
     a chat template lies in the run folder; chat_template_kwargs: settings of it, as it is served.
+    sharded: the base will be spread over several GPUs.
     """
 
     method: str
@@ -77,6 +79,7 @@ class Choice:
     limits: Mapping[str, int] = field(default_factory=dict)
     own_template: bool = False
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    sharded: bool = False
 
 
 def assemble(choice: Choice) -> Values:
@@ -99,9 +102,15 @@ def assemble(choice: Choice) -> Values:
     values = _with_decided(choice, method, chosen)
     try:
         whole = with_preset(choice.preset, values) if choice.preset else values
-        return parse_spec(whole).model_dump(mode="json")
+        spec = parse_spec(whole)
     except SpecError as problem:
         raise _in_fields(problem) from None
+    if choice.sharded:
+        try:
+            refuse_unshardable(spec)
+        except SpecError as problem:
+            raise _invalid("optimizer.name", f"{problem.message} {problem.advice}") from None
+    return spec.model_dump(mode="json")
 
 
 def method_named(name: str) -> Method:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.db import transaction
 
 from annotate.errors import Invalid
@@ -10,6 +11,7 @@ from annotate.services import audit
 from training.loop.policy import NEEDS_JUDGE, LoopSettings, PolicyError, Recipe, read
 from training.models import LoopPolicy
 from training.runs.assembly import Choice, assemble
+from training.runs.launching import shards
 
 
 @transaction.atomic
@@ -49,8 +51,17 @@ def _check_run(part: str, method: str, recipe: Recipe) -> None:
     """As the engine reads it, with stand-ins for what the step brings along."""
     files = {"rankings": ["rankings"], "demonstrations": ["demonstrations"]}
     judge = "judge" if method in NEEDS_JUDGE else ""
+    choice = Choice(
+        method,
+        recipe.preset,
+        recipe.values,
+        files,
+        base="base",
+        judge=judge,
+        sharded=shards(django_settings.TRAINING_LAUNCH),
+    )
     try:
-        assemble(Choice(method, recipe.preset, recipe.values, files, base="base", judge=judge))
+        assemble(choice)
     except Invalid as problem:
         fields = {f"{part}.values.{name}": texts for name, texts in problem.fields.items()}
         raise _invalid(fields or {f"{part}.values": [problem.message]}) from None

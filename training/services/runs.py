@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from annotate.cache import keep, recall
 from annotate.dispatch import enqueue
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.models import Project
@@ -23,6 +23,7 @@ from training.models.run import UNFINISHED_RUNS
 from training.runs import memory
 from training.runs.assembly import Choice, assemble, data_for, method_named
 from training.runs.base_model import name_of, place_of
+from training.runs.launching import shards
 from training.runs.limits import limits_of
 from training.services.leases import TRAIN
 
@@ -83,6 +84,7 @@ def draft(
             limits=limits_of(snapshot.manifest["counts"], wanted, preset),
             own_template=bool(settings.CHAT_TEMPLATE),
             chat_template_kwargs=settings.CHAT_TEMPLATE_KWARGS,
+            sharded=shards(settings.TRAINING_LAUNCH),
         )
     )
     return Draft(spec, snapshot, parent, judge)
@@ -126,7 +128,7 @@ def create_run(
         parent=found.parent,
         judge=found.judge,
         spec=found.spec,
-        estimate=cache.get(_estimate_key(found.spec)),
+        estimate=recall(_estimate_key(found.spec)),
         created_by_id=actor_id,
     )
     audit.record(
@@ -148,10 +150,10 @@ def estimate(spec: Spec) -> memory.Estimate:
     "no_estimate") where nobody can tell.
     """
     key = _estimate_key(spec)
-    known: memory.Estimate | None = cache.get(key)
+    known: memory.Estimate | None = recall(key)
     if known is None:
         known = _estimated(spec)
-        cache.set(key, known, ESTIMATE_KEPT_S)
+        keep(key, known, ESTIMATE_KEPT_S)
     return known
 
 

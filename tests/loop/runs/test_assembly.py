@@ -17,6 +17,7 @@ from training.runs.assembly import (
     learns_from_judge,
     located,
 )
+from training.runs.launching import shards
 
 DATA = {
     "rankings": ["train/rankings.jsonl"],
@@ -53,6 +54,30 @@ def test_it_is_a_whole_spec_with_paths_inside_of_the_run_folder() -> None:
     assert files_of(spec) == ["data/train/rankings.jsonl", "data/held_out/rankings.jsonl"]
     assert adapters_of(spec) == []
     assert (spec["data"]["ties"], spec["dpo"]["beta"]) == ("drop", 0.1)
+
+
+def test_an_optimizer_that_cannot_be_sharded_is_refused_at_once() -> None:
+    paged = {"optimizer": {"name": "paged_adamw_8bit"}}
+    assert spec_of(values=paged)["optimizer"]["name"] == "paged_adamw_8bit"
+    refusal = refused(values=paged, sharded=True)
+    assert set(refusal.fields) == {"optimizer.name"}
+    assert "FSDP" in refusal.message
+    assert spec_of(values={"optimizer": {"name": "adamw"}}, sharded=True)
+
+
+@pytest.mark.parametrize(
+    ("launch", "spread"),
+    [
+        ("", False),
+        ("accelerate launch --config_file training/engine/launch/ddp.yaml", False),
+        ("accelerate launch --config_file training/engine/launch/fsdp_qlora.yaml", True),
+        ("accelerate launch --config_file=training/engine/launch/fsdp_qlora.yaml --x", True),
+        ("accelerate launch --use_fsdp --num_processes 4", True),
+        ("accelerate launch --config_file /no/such/file", False),
+    ],
+)
+def test_what_the_launcher_does_is_known_before_a_run(launch: str, spread: bool) -> None:
+    assert shards(launch) is spread
 
 
 def test_values_come_before_the_preset_and_before_the_snapshot() -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from training.engine.errors import Busy, EngineError, SpecError, Stopped, StoppedAtOnce
+from training.engine.launch.sharding import refuse_what_cannot_be_sharded
 from training.engine.process import outcome
 from training.engine.process.display import display_for
 from training.engine.process.failures import in_words
@@ -78,6 +79,7 @@ def _held_run(folder: RunFolder, work: Work, begin: float, warnings: list[str]) 
 def _train(folder: RunFolder, stop: StopRequest, warnings: list[str]) -> bool:
     """Run the method of the spec; False when the run was finished before."""
     spec = read_spec(folder.spec)
+    refuse_what_cannot_be_sharded(spec)
     located = with_absolute_paths(spec, folder)
     # Imported here: a wrong spec is refused without the seconds of importing torch.
     from training.engine.base.load import default_device

@@ -253,7 +253,8 @@ class Optimizer(Section):
     name: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = Field(
         default="adamw",
         description="The 8-bit ones hold their state in a quarter of the memory, the paged ones "
-        "move it to the CPU when the GPU is full; those need a GPU.",
+        "move it to the CPU when the GPU is full; they need a GPU that holds the whole base: where "
+        "FSDP spreads it over several, only adamw works.",
     )
     lr: Number = Field(
         default=5e-5,
