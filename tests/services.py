@@ -124,11 +124,11 @@ def embedded_postgres() -> Iterator[Child]:
     command = postgres.command(data, sockets, **CARELESS)
     with serving(replace(spec, commands=[command])) as child:
         postgres.ensure_database(sockets, "prefloop")
-        _let_tests_make_databases(sockets)
+        widen_role(sockets)
         yield child
 
 
-def _let_tests_make_databases(sockets: Path) -> None:
+def widen_role(sockets: Path) -> None:
     """pytest-django makes its database anew each time; benchmarks fill one past the triggers."""
     with postgres.as_superuser(sockets) as connection:
         connection.execute(f"ALTER ROLE {DATABASE_ROLE} CREATEDB")

@@ -34,8 +34,10 @@ def folders(env: Environment) -> None:
     """
     passing = 0o711 if os.geteuid() == 0 else 0o700
     try:
-        env.var_dir.mkdir(parents=True, exist_ok=True, mode=passing)
-        env.run_dir.mkdir(parents=True, exist_ok=True, mode=passing)
+        if not env.var_dir.exists():
+            env.var_dir.mkdir(parents=True)
+            env.var_dir.chmod(passing)  # whatever the umask
+        env.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         (env.var_dir / "log").mkdir(exist_ok=True)
         for folder in _own_folders(env):
             folder.chmod(stat.S_IMODE(folder.stat().st_mode) & 0o700)

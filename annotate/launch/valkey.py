@@ -17,11 +17,11 @@ def command(data: Path, socket: Path) -> list[str]:
 
 
 def answers(socket: Path) -> bool:
-    """Whether it does what it is asked: on a full disk it lives, and refuses even a ping."""
+    """Raises redis.ResponseError where it lives and refuses, for instance on a full disk."""
     client = redis.Redis(unix_socket_path=str(socket), socket_timeout=2)
     try:
         return bool(client.ping())
-    except redis.RedisError:
-        return False
+    except (redis.ConnectionError, redis.TimeoutError):
+        return False  # also while it loads its data: BusyLoadingError is a ConnectionError
     finally:
         client.close()

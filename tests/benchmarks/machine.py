@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
-import psycopg
 from django.core.management import call_command
 from psycopg import sql
 
@@ -20,18 +20,18 @@ def stores() -> Iterator[None]:
     with ExitStack() as stack:
         for spec in plan.stores(ENV):
             stack.enter_context(services.serving(spec))
-        _fresh_database()
+        _fresh_database(sockets)
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         yield
 
 
-def _fresh_database() -> None:
+def _fresh_database(sockets: Path) -> None:
     name = sql.Identifier("prefloop")
-    server = ENV.database_url.replace("/prefloop?", "/postgres?")
-    with psycopg.connect(server, autocommit=True) as connection:
+    with postgres.as_superuser(sockets) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+    postgres.ensure_database(sockets, "prefloop")
+    services.widen_role(sockets)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 from annotate import environment, settings
 from annotate.environment import Environment
 from annotate.launch import plan, postgres
-from inference import local
+from inference import devices, local
 from inference.local import PLUGIN, LocalServer
 from tests.docker import definitions
 from tests.docker.definitions import DOCKER, Service, services
@@ -170,7 +170,11 @@ def test_vllm_runs_as_in_make_run(
     _, *own = server.command()
     own[own.index("127.0.0.1")] = ANYWHERE
     defined = services()[service]
-    assert [*defined["entrypoint"][1:], *arguments(service)] == own
+    _, *entry = defined["entrypoint"]
+    if service != "vllm-cpu":
+        *entry, option, share = entry
+        assert (option, share) == ("--gpu-memory-utilization", f"{devices.ALONE:g}")
+    assert [*entry, *arguments(service)] == own
     given = {name: str(value) for name, value in defined["environment"].items()}
     expected = {**server.environment(), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     for differs in ("VLLM_CPU_KVCACHE_SPACE", "PYTHONPATH"):
@@ -274,3 +278,12 @@ def test_profiles_are_those_that_the_example_names() -> None:
     text = (DOCKER / ".env.example").read_text()
     assert profiles == {"cpu", "gpu", "second-gpu", "train-cpu", "train-gpu"}
     assert all(name in text for name in profiles)
+
+
+def test_on_gpus_serving_and_training_do_not_meet() -> None:
+    def gpu(name: str) -> list[str]:
+        (device,) = services()[name]["deploy"]["resources"]["reservations"]["devices"]
+        found: list[str] = device["device_ids"]
+        return found
+
+    assert gpu("vllm-gpu") != gpu("trainer-gpu")

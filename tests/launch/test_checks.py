@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,6 +53,20 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
     with pytest.raises(Refusal, match="VAR_DIR: cannot write to"):
         checks.folders(Environment(var_dir=tmp_path / "file" / "var"))
+
+
+def test_folders_are_nobody_elses_and_those_of_an_earlier_version_become_so(tmp_path: Path) -> None:
+    env = Environment(var_dir=tmp_path / "var")
+    checks.folders(env)
+    env.var_dir.chmod(0o755)
+    (env.var_dir / "training").mkdir(mode=0o755)
+    (env.var_dir / "models").symlink_to(tmp_path / "elsewhere")
+    checks.folders(env)
+
+    passed = 0o711 if os.geteuid() == 0 else 0o700
+    assert stat.S_IMODE(env.run_dir.stat().st_mode) == passed
+    for name in ("training", "log"):
+        assert stat.S_IMODE((env.var_dir / name).stat().st_mode) == 0o700
 
 
 def test_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
