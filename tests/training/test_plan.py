@@ -53,3 +53,12 @@ def test_how_many_steps_a_run_has() -> None:
     assert whole_steps(30, 1, 0.1, None) == 3
     assert whole_steps(20, 8, None, 7) == 7
     assert whole_steps(20, 8, 0.01, None) == 1
+
+
+@given(sizes=SIZES, per_step=st.integers(1, 10), steps=st.integers(1, 60))
+def test_what_is_used_is_what_the_steps_take(
+    sizes: tuple[int, ...], per_step: int, steps: int
+) -> None:
+    plan = Plan(sizes, per_step, 100, steps=steps, seed=1)
+    taken = {number for step in range(steps) for one in plan.packs(step) for number in one}
+    assert plan.used() == sorted(taken)

@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +211,23 @@ def test_the_token_budget_changes_no_loss(tmp_path: Path, base: Path) -> None:
     run(large)
     run(small)
     assert losses(small) == pytest.approx(losses(large), rel=1e-3)
+
+
+def test_the_reference_is_asked_only_for_what_is_used(tmp_path: Path, base: Path) -> None:
+    """One step of four rankings; the file then serves a run that uses more of them."""
+    shared: dict[str, Any] = {"dpo": {"reference_cache": "../reference.sqlite"}}
+    short = make_run(tmp_path / "short", base, "dpo", training={"max_steps": 1}, **shared)
+    run(short)
+    with closing(sqlite3.connect(tmp_path / "reference.sqlite")) as connection:
+        (known,) = connection.execute("SELECT count(*) FROM reference").fetchone()
+    held_out = json.loads((short / "run.json").read_text())["groups"]["evaluation"]
+    assert known == 3 * (4 + held_out)
+    shared["evaluation"] = {"learning_curve": True}
+    whole = make_run(tmp_path / "whole", base, "dpo", **shared)
+    alone = make_run(tmp_path / "alone", base, "dpo")
+    run(whole)
+    run(alone)
+    assert losses(whole) == losses(alone)
 
 
 def test_an_encoder_becomes_a_reward_model(tmp_path: Path) -> None:

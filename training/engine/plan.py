@@ -42,6 +42,12 @@ class Plan:
         order = _order(len(self.sizes), self.seed, epoch)
         return order[place * self.groups_per_step : (place + 1) * self.groups_per_step]
 
+    def used(self) -> list[int]:
+        """Indices of all groups that some step takes, in order: few steps do not reach all."""
+        if self.steps >= self.steps_per_epoch:
+            return list(range(len(self.sizes)))
+        return sorted(number for step in range(self.steps) for number in self.groups(step))
+
     def packs(self, step: int, rank: int = 0) -> Packs:
         """What one process encodes in a step, pack by pack, longest groups first.
 

@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from training.engine.evaluation.judged import Score
 from training.engine.evaluation.report import Evaluation, write_evaluation
 from training.engine.groups import Group
 from training.engine.loop import train
-from training.engine.methods.session import Session, evaluate_preferences, run_on
+from training.engine.methods.session import Session, evaluate_preferences, plan_on, run_on
 from training.engine.objective import Objective
 from training.engine.plan import whole_steps
 from training.engine.stopping import end_if_asked
@@ -75,6 +75,17 @@ def add_learning_curve(
     _write(session, evaluation.merged(Evaluation(learning_curve=points)))
     if session.folder.writes:
         shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def groups_of_curve(session: Session) -> Iterator[Group]:
+    """The groups that the curve's trainings learn from, some of them several times over."""
+    try:
+        parts = subsets(session.data.train, seed=session.spec.training.seed)
+    except ValueError:  # too few for a curve, which its evaluation then says
+        return
+    for part in (one.groups for one in parts if len(one.groups) < len(session.data.train)):
+        for number in plan_on(session, part, _steps(session, part)).used():
+            yield part[number]
 
 
 def _steps(session: Session, part: Sequence[Group]) -> int:

@@ -30,7 +30,7 @@ from training.engine.losses.indices import (
     pair_weight,
 )
 from training.engine.losses.metrics import pair_metrics
-from training.engine.methods.curve import add_learning_curve
+from training.engine.methods.curve import add_learning_curve, groups_of_curve
 from training.engine.methods.measures import Measured, measure_policy, read_material
 from training.engine.methods.session import (
     Session,
@@ -38,7 +38,9 @@ from training.engine.methods.session import (
     finish_session,
     keep_adapter,
     open_session,
+    plan_on,
     prepared_scorer,
+    steps_of,
     train_session,
 )
 from training.engine.objective import Outcome
@@ -77,7 +79,8 @@ def run_dpo(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequ
 
 @contextmanager
 def reference_cache(session: Session, scorer: torch.nn.Module) -> Iterator[ReferenceCache]:
-    """The reference's log-probabilities of all groups, computed where the file has none yet."""
+    """The reference's log-probabilities of the groups that the run uses, computed where the file
+    has none yet."""
     cache = ReferenceCache(_cache_file(session), _identity(session))
     try:
         _fill(session, cache, scorer)
@@ -100,10 +103,20 @@ def _identity(session: Session) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
+def used_groups(session: Session) -> list[Group]:
+    """The groups that a step takes, those of the learning curve, and all that are held out."""
+    train = session.data.train
+    used = [train[number] for number in plan_on(session, train, steps_of(session)).used()]
+    if session.spec.evaluation.learning_curve:
+        used += groups_of_curve(session)
+    used += session.data.evaluation
+    return list({id(group): group for group in used}.values())
+
+
 @torch.no_grad()
 def _fill(session: Session, cache: ReferenceCache, scorer: torch.nn.Module) -> None:
     """Each process takes its share of what is missing; all of them run as many forwards."""
-    accelerator, groups = session.accelerator, [*session.data.train, *session.data.evaluation]
+    accelerator, groups = session.accelerator, used_groups(session)
     # One of them looks: another run may fill the same file while the others look.
     missing: list[list[int]] = [cache.missing(groups) if accelerator.is_main_process else []]
     broadcast_object_list(missing)

@@ -145,8 +145,7 @@ def train_session(
 
     score: (C,) of a pack, by way of the objective's scorer; for the evaluations on the way.
     """
-    training, groups = session.spec.training, session.data.train
-    steps = whole_steps(len(groups), training.groups_per_step, training.epochs, training.max_steps)
+    groups, steps = session.data.train, steps_of(session)
     if warning := few_steps(steps):
         session.reporter.warn(warning)
     run = run_on(session, groups, steps, session.folder.checkpoints, session.reporter)
@@ -154,21 +153,32 @@ def train_session(
     train(objective, prepared, groups, run, session.accelerator)
 
 
+def steps_of(session: Session) -> int:
+    """How many steps the run has, over all its groups."""
+    training, groups = session.spec.training, session.data.train
+    return whole_steps(len(groups), training.groups_per_step, training.epochs, training.max_steps)
+
+
+def plan_on(session: Session, groups: Sequence[Group], steps: int) -> Plan:
+    """How the session goes over some of its groups."""
+    training = session.spec.training
+    return Plan(
+        sizes=tuple(session.size(group) for group in groups),
+        groups_per_step=training.groups_per_step,
+        tokens_per_pack=training.tokens_per_pack,
+        steps=steps,
+        seed=training.seed,
+        ranks=session.accelerator.num_processes,
+    )
+
+
 def run_on(
     session: Session, groups: Sequence[Group], steps: int, checkpoints: Path, listener: Listener
 ) -> Run:
     """The session's settings on some of its groups."""
     spec = session.spec
-    plan = Plan(
-        sizes=tuple(session.size(group) for group in groups),
-        groups_per_step=spec.training.groups_per_step,
-        tokens_per_pack=spec.training.tokens_per_pack,
-        steps=steps,
-        seed=spec.training.seed,
-        ranks=session.accelerator.num_processes,
-    )
     return Run(
-        plan=plan,
+        plan=plan_on(session, groups, steps),
         optimizer=spec.optimizer,
         training=spec.training,
         checkpoints=checkpoints,
