@@ -17,7 +17,7 @@ from tests.training.data.samples import (
     user,
 )
 from training.engine.data import pairs
-from training.engine.data.examples import MISSING
+from training.engine.data.examples import BAD_WEIGHT, MISSING
 from training.engine.data.formats import REASONS
 from training.engine.groups import Pair, Ranking
 from training.engine.spec import Method
@@ -101,6 +101,9 @@ def test_every_format_of_pairs(
         (REASONS[Flaw.TOOLS], pair(prompt=[{"role": "user", "content": "", "tool_calls": [1]}])),
         (pairs.BAD_MARGIN, pair(margin=-1)),
         (pairs.BAD_MARGIN, pair(margin="wide")),
+        (pairs.BAD_MARGIN, pair(margin=100.5)),
+        (pairs.BAD_MARGIN, pair(margin=1e30)),
+        (BAD_WEIGHT, pair(weight=1e308)),
         (pairs.BAD_STRENGTH, pair(strength=4)),
         (pairs.BAD_STRENGTH, pair(strength=True)),
         (pairs.BAD_MARK, pair(chosen_unacceptable="no")),

@@ -255,6 +255,8 @@ BAD_ROWS: list[tuple[str, dict[str, Any]]] = [
     (BAD_WEIGHT, {"weight": -1}),
     (BAD_WEIGHT, {"weight": "1"}),
     (BAD_WEIGHT, {"weight": True}),
+    (BAD_WEIGHT, {"weight": 1e308}),
+    (BAD_WEIGHT, {"weight": 1e-300}),
     (NO_WEIGHT, {"weight": 0}),
     (BAD_SPLIT, {"split": "heldout"}),
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from training.engine.errors import SpecError
 from training.engine.spec import (
@@ -20,6 +20,7 @@ from training.engine.spec import (
     parse_spec,
     read_spec,
 )
+from training.loop.policy import LoopSettings
 
 LEAST: dict[str, Any] = {
     "method": "dpo",
@@ -221,3 +222,28 @@ def required(schema: dict[str, Any]) -> set[str]:
         for name, section in sections.items()
         for field in section.get("required", ())
     }
+
+
+def numbers(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every number of a JSON schema, by where it stands."""
+    if isinstance(node, dict):
+        if node.get("type") in ("integer", "number"):
+            yield path, node
+        for name, inner in node.items():
+            yield from numbers(inner, f"{path}/{name}")
+    elif isinstance(node, list):
+        for inner in node:
+            yield from numbers(inner, path)
+
+
+@pytest.mark.parametrize("settings", [RunSpec, LoopSettings])
+def test_every_number_has_two_bounds(settings: type[BaseModel]) -> None:
+    """1e30 is nothing that anybody means, wherever it is written."""
+    found = dict(numbers(settings.model_json_schema()))
+    assert len(found) > 20
+    assert not [
+        path
+        for path, number in found.items()
+        if not {"minimum", "exclusiveMinimum"} & number.keys()
+        or not {"maximum", "exclusiveMaximum"} & number.keys()
+    ]

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Bound = Annotated[float, Field(strict=True)]
 Share = Annotated[Bound, Field(ge=0, le=1)]
-Amount = Annotated[Bound, Field(ge=0)]
+Amount = Annotated[Bound, Field(ge=0, le=1000)]
+Change = Annotated[Bound, Field(ge=-100, le=100)]
 
 
 class Gate(BaseModel):
@@ -28,7 +29,7 @@ class Gate(BaseModel):
     max_kl: Amount | None = Field(
         default=None, description="Drift from the reference, in nats a token."
     )
-    max_forgetting: Bound | None = Field(
+    max_forgetting: Change | None = Field(
         default=None,
         description="Nats a token by which ordinary text becomes less likely than for the base.",
     )

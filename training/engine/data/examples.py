@@ -1,6 +1,5 @@
 """What every format is read as: a prompt, its answers, and what was said of them."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,9 @@ from training.engine.data.report import Refused
 
 HELD_OUT, TRAIN = "held_out", "train"
 
-BAD_WEIGHT = "the weight is not a number of 0 or more"
+# Far above and below what people mean, and far from where the losses' 32-bit numbers end.
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
+BAD_WEIGHT = "the weight is not 0 or a number from 0.000001 to 1000000"
 NO_WEIGHT = "the weight is 0"
 BAD_SPLIT = 'split is neither "train" nor "held_out"'
 MISSING = "a column is missing or null"
@@ -74,17 +75,17 @@ def column(values: Mapping[str, Any], name: str) -> Any:
 def weight(values: Mapping[str, Any]) -> float:
     """Raises Refused, for a weight of 0 too: there is nothing to learn from such a row."""
     found = values.get("weight", 1.0)
-    if not is_amount(found):
-        raise Refused(BAD_WEIGHT, repr(found)[:40])
-    if found == 0:
+    if is_amount(found, at_most=MOST_WEIGHT) and found == 0:
         raise Refused(NO_WEIGHT)
+    if not is_amount(found, at_least=LEAST_WEIGHT, at_most=MOST_WEIGHT):
+        raise Refused(BAD_WEIGHT, repr(found)[:40])
     return float(found)
 
 
-def is_amount(value: Any) -> bool:
-    """Whether it is a finite number of 0 or more."""
+def is_amount(value: Any, *, at_least: float = 0, at_most: float) -> bool:
+    """Whether it is a number between the two, both allowed."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value >= 0
+    return number and at_least <= value <= at_most
 
 
 def held_out(values: Mapping[str, Any]) -> bool | None:

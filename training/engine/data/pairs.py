@@ -37,7 +37,9 @@ NO_PROMPT = "row has no prompt, and chosen and rejected are no transcripts"
 NO_ANSWER = "chosen or rejected does not end with the assistant's turn"
 DIFFERENT = "chosen and rejected answer different prompts"
 SAME = "chosen and rejected are the same"
-BAD_MARGIN = "the margin is not a number of 0 or more"
+# Rewards differ by a few; asked for more than this, a pair says nothing but "more".
+MOST_MARGIN = 100
+BAD_MARGIN = "the margin is not a number from 0 to 100"
 BAD_STRENGTH = "the strength is not one of 0 to 3"
 BAD_MARK = "chosen_unacceptable or rejected_unacceptable is neither true nor false"
 BAD_CUT_OFF = "chosen_cut_off or rejected_cut_off is neither true nor false"
@@ -100,7 +102,7 @@ def _margin(values: dict[str, Any]) -> float | None:
     margin = values.get("margin")
     if margin is None:
         return None
-    if not is_amount(margin):
+    if not is_amount(margin, at_most=MOST_MARGIN):
         raise Refused(BAD_MARGIN, repr(margin)[:40])
     return float(margin)
 

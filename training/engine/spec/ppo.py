@@ -22,7 +22,7 @@ class PPO(Section):
         description="What rewards an answer: folders of reward adapters, or Python functions as "
         "package.module:function. Several are added up.",
     )
-    reward_weights: tuple[Number, ...] = Field(
+    reward_weights: tuple[Annotated[Number, Field(ge=-1000, le=1000)], ...] = Field(
         default=(), description="A factor for each of the rewards; absent, 1 for each."
     )
     reward_base: Name | None = Field(
