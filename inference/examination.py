@@ -6,14 +6,16 @@ any number of times.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from inference import chat_template, selftest
 from inference.adapter_files import template_of
+from inference.adapter_weights import changes_nothing
 from inference.chat_template import Measured
 from inference.errors import InferenceError
 from inference.locks import try_lock
@@ -51,7 +53,8 @@ def examine(replica: Replica, *, idle_wait_s: float | None = None) -> dict[str, 
     """
     names = _names_to_test(replica)
     try:
-        verdicts, template = asyncio.run(_test(replica, list(names), zero_adapters(), idle_wait_s))
+        same, weighted = zero_adapters(), weighted_adapters(names)
+        verdicts, template = asyncio.run(_test(replica, list(names), same, weighted, idle_wait_s))
     except InferenceError as error:
         log.warning("Self-test of %s broke off: %s", replica.name, error)
         verdicts = {name: Verdict(None, error.summary) for name in names}
@@ -66,10 +69,16 @@ def _names_to_test(replica: Replica) -> dict[str, bool]:
 
 
 async def _test(
-    replica: Replica, names: list[str], same: Mapping[str, str], idle_wait_s: float | None
+    replica: Replica,
+    names: list[str],
+    same: Mapping[str, str],
+    weighted: Mapping[str, str],
+    idle_wait_s: float | None,
 ) -> tuple[dict[str, Verdict], Measured]:
     async with client_of(replica) as client:
-        verdicts = await selftest.run(client, names, same=same, idle_wait_s=idle_wait_s)
+        verdicts = await selftest.run(
+            client, names, same=same, weighted=weighted, idle_wait_s=idle_wait_s
+        )
         try:
             template = await chat_template.measure(client, names[0])
         except InferenceError as error:
@@ -133,3 +142,30 @@ def zero_adapters() -> dict[str, str]:
     """The base by the served name of its zero adapter."""
     zeros = Adapter.objects.filter(zero=True)
     return dict(zeros.values_list("served_model__name", "base"))
+
+
+def weighted_adapters(names: Iterable[str]) -> dict[str, str]:
+    """Of these served names the adapters that must change answers, each with its base's name.
+
+    One that Prefloop did not load is taken to have weights: nobody serves an adapter for nothing.
+    """
+    models = ServedModel.objects.filter(name__in=list(names), kind=ServedModel.Kind.ADAPTER)
+    known = Adapter.objects.filter(served_model__in=models).select_related("served_model")
+    adapters = {adapter.served_model_id: adapter for adapter in known}
+    return {
+        model.name: model.parent
+        for model in models
+        if model.pk not in adapters or not _changes_nothing(adapters[model.pk])
+    }
+
+
+def _changes_nothing(adapter: Adapter) -> bool:
+    if adapter.zero:
+        return True
+    copy = Path(settings.INFERENCE_ADAPTER_FOLDER) / adapter.content_hash
+    for folder in (copy, Path(adapter.folder)):
+        try:
+            return changes_nothing(folder)
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            log.info("The weights of %s cannot be read in %s: %s", adapter, folder, problem)
+    return False

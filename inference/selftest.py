@@ -9,6 +9,9 @@ Texts are no measure: batching alone changes late tokens by rounding. Compared a
 log-probabilities of the likeliest tokens at each position up to the first different token. With
 SmolLM2-135M in bfloat16 on the CPU, rounding moves them by 0.045 on average (nothing at the first
 token), another adapter by 0.7 to 1.4.
+
+An adapter that the server takes and then ignores answers alone as in any batch. So one that has
+weights must not answer as its base does to the last digit, nor as a zero adapter of it.
 """
 
 import asyncio
@@ -37,6 +40,12 @@ IDLE_WAIT_S = 60.0
 TOLERANCE = 0.3  # largest mean shift of one probe that rounding may explain
 NOISE = 0.03  # below this a shift says nothing, whoever it resembles
 
+IGNORED = (
+    'Its answers are those of "{twin}" to the last digit, although it has weights: the server '
+    "takes it and ignores it. It is not used on this server. See whether its vLLM serves adapters "
+    "of this model and of the adapter's layers (lora.targets), update it, or train other layers."
+)
+
 Reading = tuple[Position, ...]  # one answer to one probe
 Readings = Mapping[str, tuple[Reading, ...]]  # served name -> one reading a probe
 
@@ -54,11 +63,13 @@ async def run(
     names: Iterable[str],
     *,
     same: Mapping[str, str] = MappingProxyType({}),
+    weighted: Mapping[str, str] = MappingProxyType({}),
     idle_wait_s: float | None = None,
 ) -> dict[str, Verdict]:
     """A verdict for each of the served `names`. Raises InferenceError when the replica is away.
 
     same: a zero adapter's base by its name; the two are one model and may answer like one another.
+    weighted: an adapter's base by its name, of those that do change answers.
     """
     idle = await _wait_until_idle(client, IDLE_WAIT_S if idle_wait_s is None else idle_wait_s)
     alone: dict[str, tuple[Reading, ...]] = {}
@@ -77,6 +88,8 @@ async def run(
     for name in alone:
         strangers = {n: r for n, r in alone.items() if n == name or not _one(n, name, same)}
         verdicts[name] = _worst(judge(name, strangers, readings) for readings in mixed)
+        if name in weighted and (twin := _ignored(name, weighted[name], alone, same)):
+            verdicts[name] = Verdict(False, IGNORED.format(twin=twin))
         if not idle and _has_twin(name, strangers):
             verdicts[name] = Verdict(
                 None,
@@ -141,6 +154,15 @@ def _has_twin(name: str, alone: Readings) -> bool:
         for other, readings in alone.items()
         if other != name
     )
+
+
+def _ignored(name: str, base: str, alone: Readings, same: Mapping[str, str]) -> str | None:
+    """The base or zero adapter whose answers these are to the last digit.
+
+    The smallest weights move digits: over a thousand sums of each layer, some round otherwise.
+    """
+    plain = (other for other in alone if other != name and same.get(other, other) == base)
+    return next((other for other in plain if alone[other] == alone[name]), None)
 
 
 def _one(name: str, other: str, same: Mapping[str, str]) -> bool:

@@ -23,6 +23,7 @@ class FakeVllm:
         self.start_time = 1000.5
         self.running = 0  # requests in progress, as /metrics tells
         self.mixes_up = False  # a base answers like the last adapter when requests overlap
+        self.ignores_adapters = False  # an adapter answers as its base
         self.hides_tokenize = False
         self.loads_adapters = True  # --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING
         self.max_loras = 4
@@ -84,6 +85,8 @@ class FakeVllm:
         voice = body["model"]
         if self.mixes_up and self._at_once > 1 and not self.models[voice]:
             voice = list(self.models)[-1]
+        if self.ignores_adapters:
+            voice = self.models[voice] or voice
         return good_reply(body, voice)
 
 

@@ -89,10 +89,10 @@ def test_a_lonely_model_that_babbles_in_batches_fails() -> None:
 # --- against a server -----------------------------------------------------------------------
 
 
-def run(fake: FakeVllm) -> dict[str, Verdict]:
+def run(fake: FakeVllm, **known: dict[str, str]) -> dict[str, Verdict]:
     async def test() -> dict[str, Verdict]:
         async with ReplicaClient(Endpoint("gpu-1", fake.url)) as client:
-            return await selftest.run(client, list(fake.models))
+            return await selftest.run(client, list(fake.models), **known)  # type: ignore[arg-type]
 
     return asyncio.run(test())
 
@@ -118,6 +118,21 @@ def test_a_server_that_mixes_up_is_caught(fake: FakeVllm) -> None:
     verdicts = run(fake)
     assert verdicts["base"].passed is False
     assert verdicts["red"].passed
+
+
+def test_an_adapter_that_the_server_ignores_is_caught(fake: FakeVllm) -> None:
+    fake.models = {"base": "", "red": "base", "base+zero": "base"}
+    fake.ignores_adapters = True
+    verdicts = run(fake, same={"base+zero": "base"}, weighted={"red": "base"})
+    assert verdicts["base"].passed
+    assert verdicts["base+zero"].passed, "a zero adapter is its base"
+    assert verdicts["red"].passed is False
+    assert 'those of "base" to the last digit' in verdicts["red"].detail
+
+
+def test_an_adapter_without_weights_may_answer_as_its_base(fake: FakeVllm) -> None:
+    fake.models, fake.ignores_adapters = {"base": "", "red": "base"}, True
+    assert run(fake, weighted={})["red"].passed
 
 
 def test_an_alias_is_refused_with_the_name_to_use(fake: FakeVllm) -> None:
@@ -154,7 +169,9 @@ def test_alikes_on_a_busy_server_are_no_proof(
     monkeypatch.setattr(selftest, "IDLE_WAIT_S", 0.1)
     fake.models, fake.running = {"base": "", "red": "base"}, 3
     fake.script = [fake_vllm.changed(_in_reds_voice)] * len(selftest.PROBES)
-    assert run(fake)["base"].passed is None
+    verdicts = run(fake, weighted={"red": "base"})
+    assert verdicts["base"].passed is None
+    assert verdicts["red"].passed is None, "it may be the base that was mixed up"
     fake.running = 0
 
 

@@ -42,9 +42,10 @@ def test_of_two_swaps_at_once_one_is_refused(red: Adapter, monkeypatch: pytest.M
         ),
         (lambda f: f.lora_script.append(fake_vllm.error(500, "no space")), "did not load .*space"),
         (lambda f: f.lora_script.append(fake_vllm.raw(b"ok")), "does not list it"),
+        (lambda f: setattr(f, "ignores_adapters", True), "to the last digit, although it has"),
         (lambda f: f.lora_script.append(fake_vllm.hang_up), "was not swapped in: .*reached"),
     ],
-    ids=["no LoRA", "full", "lies", "rank", "error", "not listed", "killed"],
+    ids=["no LoRA", "full", "lies", "rank", "error", "not listed", "ignored", "killed"],
 )
 def test_a_load_that_fails_leaves_everything_as_it_was(
     ready: FakeVllm, red: Adapter, prepare: Callable[[FakeVllm], None], said: str
@@ -56,6 +57,14 @@ def test_a_load_that_fails_leaves_everything_as_it_was(
     assert not ModelAlias.objects.exists()
     assert answering("base") == "base"
     assert state(red) == "retired"
+
+
+def test_an_adapter_without_weights_may_answer_as_its_base(ready: FakeVllm, tmp_path: Path) -> None:
+    """It was trained for nothing; the server is not to blame."""
+    ready.ignores_adapters = True
+    folder = write_adapter(tmp_path / "untrained", scale=0.0)
+    adapter = register_adapter(folder=folder, base="base")
+    assert serve(adapter).current == adapter
 
 
 def test_what_was_served_before_a_failed_swap_still_is(
