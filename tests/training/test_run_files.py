@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import SafetensorError
 
 from training.engine.errors import (
     DataError,
@@ -211,8 +212,12 @@ def of_sqlite(text: str, code: int) -> sqlite3.OperationalError:
         (MemoryError(), OutOfMemory),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), DiskFull),
         (RuntimeError("PytorchStreamWriter failed writing file data/0"), DiskFull),
+        (RuntimeError("[enforce fail at inline_container.cc:1] . unexpected pos 4 vs 0"), DiskFull),
         (of_sqlite("database or disk is full", sqlite3.SQLITE_FULL), DiskFull),
         (of_sqlite("database is locked", sqlite3.SQLITE_BUSY_SNAPSHOT), Passing),
+        (of_sqlite("file is not a database", sqlite3.SQLITE_NOTADB), SpecError),
+        (of_sqlite("no such table: reference", sqlite3.SQLITE_ERROR), SpecError),
+        (SafetensorError("Error while deserializing header"), DataError),
         (RuntimeError("probability tensor contains either `inf`, `nan` or ..."), NotFinite),
         (ConnectionError("no route to host"), Passing),
         (ValueError("strange"), EngineError),

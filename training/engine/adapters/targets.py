@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from peft import LoraConfig
+from peft.tuners.tuners_utils import _check_lora_target_modules_mamba
 from peft.utils import transformers_weight_conversion
 from torch import nn
 from transformers.pytorch_utils import Conv1D
@@ -18,18 +20,33 @@ def target_modules(model: Any, lora: Lora) -> list[str]:
 
     Never the language-model head, never embeddings: vLLM does not serve adapters of those, and a
     head is often the embedding itself. A router of a mixture of experts only where it is named.
-    Raises SpecError when a name matches no linear layer.
+    Those that PEFT leaves alone, as parts of Mamba's that are fused with others, are none of all.
+    Raises SpecError when a name matches no linear layer, or one of those.
     """
     found = linear_names(model)
     if lora.targets == "all-linear":
-        return sorted(found)
+        return sorted(name for name in found if not _left_by_peft(model, name))
     unknown = sorted(set(lora.targets) - found - linear_names(model, routers=True))
     if unknown:
         raise SpecError(
             f"lora.targets: this model has no linear layer {', '.join(unknown)}.",
             advice=f'Choose among {", ".join(sorted(found))}, or set "all-linear".',
         )
+    if left := sorted(name for name in set(lora.targets) if _left_by_peft(model, name)):
+        raise SpecError(
+            f"lora.targets: PEFT does not adapt {', '.join(left)} in this kind of model.",
+            advice=f'Leave out {", ".join(left)}, or set "all-linear", which does.',
+        )
     return sorted(set(lora.targets))
+
+
+def _left_by_peft(model: Any, name: str) -> bool:
+    """PEFT keeps the list of architectures and layers to itself, and only refuses."""
+    try:
+        _check_lora_target_modules_mamba(LoraConfig(), model, name)
+    except ValueError:
+        return True
+    return False
 
 
 def linear_names(model: Any, *, routers: bool = False) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from training.engine.errors import Busy
+from training.engine.process.last_word import keep_room
 from training.engine.whole import write_whole
 
 
@@ -36,6 +37,7 @@ class RunFolder:
         self.merged = self.root / "merged"
         self.evaluation = self.root / "evaluation.json"
         self.result = self.root / "result.json"
+        self.reserve = self.root / ".result.reserve"
 
     def resolve(self, path: str) -> Path:
         """A path of the spec: absolute, or relative to this folder."""
@@ -68,7 +70,10 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes out as long as this one lives. Raises Busy when one is in."""
+        """Keep other processes out as long as this one lives, and room for its last word.
+
+        Raises Busy when one is in, OSError on a full disk.
+        """
         if not self.writes:
             yield
             return
@@ -77,4 +82,5 @@ class RunFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as problem:
                 raise Busy(f"Another process is at work in {self.root}.") from problem
+            keep_room(self.reserve)
             yield
