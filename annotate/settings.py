@@ -214,6 +214,7 @@ INFERENCE_URLS = ENV.inference_urls
 INFERENCE_API_KEY = ENV.inference_api_key
 INFERENCE_CONCURRENCY = ENV.inference_concurrency
 INFERENCE_MODEL = ENV.model
+INFERENCE_LARGEST_RANK = ENV.largest_rank  # of an adapter that the replicas take; 0: of none
 CHAT_TEMPLATE = ENV.chat_template
 CHAT_TEMPLATE_KWARGS = ENV.chat_template_kwargs
 # Replicas read it under the same path.
@@ -319,7 +320,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"},
+        "line": {
+            "()": "annotate.logs.hiding",
+            "format": "{asctime} {levelname:<7} {name}: {message}",
+            "style": "{",
+        },
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": ENV.log_level},

@@ -1,15 +1,19 @@
 """Who is asking: a browser session or a token."""
 
+import logging
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.db import connection
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
-from rest_framework import authentication
+from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
-from annotate.errors import OtherSession
+from annotate.errors import Forbidden, OtherSession
 from annotate.models import User
+
+log = logging.getLogger(__name__)
 
 # What a tab writes names the user whose work it is, by id: its session may have become another's.
 WHOSE = "X-Prefloop-User"
@@ -42,6 +46,23 @@ class PreparedBackend(ModelBackend):
 class SessionAuthentication(authentication.SessionAuthentication):
     """A browser session. Names a challenge, so that nobody signed in is 401 and not 403."""
 
+    def enforce_csrf(self, request: Request) -> None:
+        """Raises Forbidden for a page that was not loaded from this site, or long ago."""
+        try:
+            super().enforce_csrf(request)
+        except exceptions.PermissionDenied as refused:
+            origin = request.headers.get("Origin", "")
+            if not origin or origin not in str(refused.detail):
+                raise
+            _log_foreign(request, origin)
+            raise Forbidden(
+                f"This page was loaded from {origin}, which the server does not know as its own "
+                "address. Open the site under its usual address; or whoever runs it adds that "
+                "origin to TRUSTED_ORIGINS.",
+                code="csrf_failed",
+                retry=True,
+            ) from None
+
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         """Raises OtherSession for what somebody wrote who is no longer the one signed in."""
         return _own(request, super().authenticate(request))
@@ -56,6 +77,19 @@ class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]  # it 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         """Raises OtherSession for what is said to be somebody else's."""
         return _own(request, super().authenticate(request))
+
+
+def _log_foreign(request: Request, origin: str) -> None:
+    log.warning(
+        "%s %s was refused: it came from the origin %s, but the web server was called as %s, and "
+        "TRUSTED_ORIGINS is %s. Where both are this site, let the proxy pass on Host and "
+        "X-Forwarded-Proto (HTTPS), or add the origin to TRUSTED_ORIGINS.",
+        request.method,
+        request.path,
+        origin[:200],
+        f"{request.scheme}://{request.get_host()}",
+        ",".join(settings.CSRF_TRUSTED_ORIGINS) or "empty",
+    )
 
 
 def _own(request: Request, found: tuple[Any, Any] | None) -> tuple[Any, Any] | None:

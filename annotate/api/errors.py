@@ -13,6 +13,7 @@ from redis import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from annotate.environment import without_secrets
 from annotate.errors import Refusal
 from formats.echo import echo
 
@@ -133,7 +134,7 @@ def _envelope(
     }
     error = {
         "code": code,
-        "message": echo(message, LONGEST),
+        "message": without_secrets(echo(message, LONGEST)),
         "retry": retry,
         "fields": named,
         **(facts or {}),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from annotate import environment
-from annotate.environment import CHECKOUT, Environment
+from annotate.environment import CHECKOUT, Environment, without_secrets
 from annotate.launch import checks, leftovers, plan, postgres
 from annotate.launch.refusal import Refusal
 from annotate.launch.supervisor import Stopped, Supervisor
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     try:
         return stop(env) if arguments == ["stop"] else run(env)
     except Refusal as refusal:
-        print(f"\nPrefloop cannot run: {refusal}", file=sys.stderr)
+        print(f"\nPrefloop cannot run: {without_secrets(str(refusal))}", file=sys.stderr)
         return 1
 
 
@@ -82,7 +82,9 @@ def start(env: Environment, supervisor: Supervisor) -> None:
 
 def welcome(env: Environment, terminal: Terminal, users: Path) -> None:
     shown = {"0.0.0.0": "localhost", "127.0.0.1": "localhost", "::": "localhost"}  # noqa: S104
-    terminal.show(f"\n  Prefloop is at http://{shown.get(env.host, env.host)}:{env.port}\n")
+    terminal.show(
+        f"\n  Prefloop is at http://{plan.in_url(shown.get(env.host, env.host))}:{env.port}\n"
+    )
     for line in users.read_text().splitlines():
         terminal.show(f"  {line}", keep=False)
     terminal.show(f"\n  The model {env.model} is loading. Logs: {env.var_dir / 'log'}")

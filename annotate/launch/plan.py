@@ -189,9 +189,14 @@ def web_answers(host: str, port: int) -> bool:
     return web_status(host, port) < 500
 
 
+def in_url(host: str) -> str:
+    """IPv6 stands in brackets there."""
+    return f"[{host}]" if ":" in host else host
+
+
 def web_status(host: str, port: int) -> int:
     """HTTP status of the health page, 599 when there is no answer."""
-    address = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    address = in_url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104
     try:
         reply = httpx.get(f"http://{address}:{port}/api/health", timeout=5, trust_env=False)
     except httpx.TransportError:

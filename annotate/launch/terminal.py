@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from annotate.environment import without_secrets
+
 
 class Terminal:
     """Prints lines with the seconds since the start, and keeps them in a file as well."""
@@ -20,7 +22,7 @@ class Terminal:
         self._gone = False  # the terminal was closed: go on and stop in order
 
     def say(self, text: str) -> None:
-        line = f"[{time.monotonic() - self.started:6.1f} s] {text}"
+        line = f"[{time.monotonic() - self.started:6.1f} s] {without_secrets(text)}"
         self.show(line)
 
     def show(self, line: str, *, keep: bool = True) -> None:

@@ -112,6 +112,25 @@ def test_another_site_cannot_act_in_my_name(lena_user: User, browser: APIClient)
     assert done.status_code == 201
 
 
+def test_a_page_from_another_address_is_told_which(
+    lena_user: User, browser: APIClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names the origin that came and the setting that would let it."""
+    sign_in(browser)
+    headers = {
+        "X-CSRFToken": browser.get(SESSION).json()["csrf_token"],
+        "Origin": "https://label.example.org",
+    }
+    refused = browser.post("/api/projects", {"name": "Mine"}, format="json", headers=headers)
+    assert refused.status_code == 403
+    error = refused.json()["error"]
+    assert (error["code"], error["retry"]) == ("csrf_failed", True)
+    for told in (error["message"], caplog.text):
+        assert "https://label.example.org" in told
+        assert "TRUSTED_ORIGINS" in told
+    assert "called as http://testserver" in caplog.text
+
+
 def test_another_site_cannot_sign_me_out_or_in(lena_user: User, browser: APIClient) -> None:
     sign_in(browser)
     assert browser.delete(SESSION).status_code == 403

@@ -3,6 +3,7 @@
 import signal
 from dataclasses import dataclass
 
+from annotate.environment import without_secrets
 from training.runs.log_tail import last_line
 
 DISK_FULL = "The disk is full."
@@ -57,4 +58,4 @@ def for_people(text: str) -> str:
     """The engine's message or advice, where a run is resumed by a button."""
     for its, ours in _WORDS:
         text = text.replace(its, ours)
-    return text
+    return without_secrets(text)

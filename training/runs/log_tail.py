@@ -1,17 +1,14 @@
 """The end of what a run's process said, fit to be shown: bounded, and without passwords."""
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from annotate.environment import without_secrets
+
 TAIL = 64 * 1024  # bytes
 LOG_LIMIT = 10 * 1024 * 1024  # bytes; the older half is dropped
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_IN_ADDRESS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
-SHORTEST_SECRET = 6
-HIDDEN = "•••"
 
 
 def tail(log: Path, environment: Mapping[str, str] = os.environ) -> str:
@@ -31,7 +28,7 @@ def tail(log: Path, environment: Mapping[str, str] = os.environ) -> str:
     # PostgreSQL's texts have no NUL. A bar on a terminal overwrites its line.
     text = content.decode(errors="replace").replace("\0", "").replace("\r\n", "\n")
     lines = (line.rpartition("\r")[2] for line in text.split("\n"))
-    return _without_secrets("\n".join(lines), environment)
+    return without_secrets("\n".join(lines), environment)
 
 
 def last_line(text: str, limit: int = 200) -> str:
@@ -55,10 +52,3 @@ def bound(log: Path) -> None:
         file.truncate(0)
         shutil.copyfileobj(half, file)
     kept.unlink()
-
-
-def _without_secrets(text: str, environment: Mapping[str, str]) -> str:
-    for name, value in environment.items():
-        if _SECRET_NAME.search(name) and len(value) >= SHORTEST_SECRET:
-            text = text.replace(value, HIDDEN)
-    return _IN_ADDRESS.sub(HIDDEN, text)
