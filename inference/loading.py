@@ -191,7 +191,7 @@ def _why_not_loaded(replica: Replica, adapter: Adapter, error: InferenceError) -
         enough = next(rank for rank in RANKS if rank >= adapter.rank)
         return (
             f"{adapter} has rank {adapter.rank}, {replica.name} takes at most {allowed[1]}. "
-            f"Start it with --max-lora-rank {enough} (INFERENCE_ADAPTER_RANK for the local server)."
+            f"Start it with --max-lora-rank {enough} and set INFERENCE_ADAPTER_RANK to that."
         )
     return f"{replica.name} did not load {adapter}: {error.detail}"
 

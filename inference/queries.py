@@ -123,6 +123,21 @@ def default_base() -> ServedModel | None:
     return bases.filter(name__in=bases_offered()).first() or bases.last()
 
 
+def why_too_long(max_tokens: int) -> str:
+    """Why no server can write so long an answer, and what to do; "" when one can.
+
+    Nothing is known before every configured server has told the length of its context.
+    """
+    contexts = list(Replica.objects.filter(enabled=True).values_list("max_model_len", flat=True))
+    known = [context for context in contexts if context is not None]
+    if not known or len(known) < len(contexts) or max_tokens < max(known):
+        return ""
+    return (
+        f"The inference servers take {max(known)} tokens, prompt and answer together; ask for "
+        f"fewer than that, not {max_tokens}."
+    )
+
+
 def meaning_of(alias: str) -> ServedModel | None:
     """The model that the alias means now: a base where it means no adapter, or was never set."""
     row = ModelAlias.objects.select_related("current__served_model").filter(name=alias).first()

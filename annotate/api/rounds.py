@@ -19,6 +19,7 @@ from annotate.queries.current_model import models_of
 from annotate.queries.estimates import estimate
 from annotate.queries.prompts import PromptFilter
 from annotate.services import rounds
+from formats.sampling import MAX_TOKENS, TEMPERATURE, TOP_P
 
 
 class PromptChoice(Shape):
@@ -36,9 +37,13 @@ class SourceSpec(Shape):
         default=False, help_text="Whatever the project's model is, also when that changes."
     )
     weight = serializers.IntegerField(default=1, min_value=1, max_value=100)
-    temperature = serializers.FloatField(default=0.8, min_value=0, max_value=2)
-    top_p = serializers.FloatField(default=0.95, min_value=0.01, max_value=1)
-    max_tokens = serializers.IntegerField(default=256, min_value=1, max_value=32_768)
+    temperature = serializers.FloatField(
+        default=0.8, min_value=TEMPERATURE.least, max_value=TEMPERATURE.most
+    )
+    top_p = serializers.FloatField(default=0.95, min_value=TOP_P.least, max_value=TOP_P.most)
+    max_tokens = serializers.IntegerField(
+        default=256, min_value=int(MAX_TOKENS.least), max_value=int(MAX_TOKENS.most)
+    )
 
 
 class RoundSpec(Shape):

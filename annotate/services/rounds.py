@@ -23,6 +23,7 @@ from annotate.queries.current_model import current_model
 from annotate.queries.prompts import PromptFilter, matching
 from annotate.services import audit
 from inference.models import ServedModel
+from inference.queries import why_too_long
 
 MAX_PROMPTS = 200_000
 
@@ -89,7 +90,9 @@ def _asked_now(project: Project, sources: Sequence[Source]) -> list[int]:
     named = [source.served_model_id for source in sources if not source.follows]
     known = set(ServedModel.objects.filter(pk__in=named).values_list("pk", flat=True))
     asked = []
-    for source in sources:
+    for number, source in enumerate(sources):
+        if reason := why_too_long(source.max_tokens):
+            raise Invalid(reason, fields={f"sources.{number}.max_tokens": [reason]})
         model_id = _current_model(project) if source.follows else source.served_model_id
         if model_id is None or not (source.follows or model_id in known):
             message = "One of the models is not served any more. Reload and choose again."

@@ -11,6 +11,7 @@ from annotate.services.projects import create_project
 from tests import cast
 from tests.loop.turning import POLICY, Turning
 from training.models import LoopPolicy, LoopStep
+from training.runs import memory
 
 LOOP = "/api/projects/tone/loop"
 
@@ -51,6 +52,29 @@ def test_what_is_saved_is_shown(ada: APIClient) -> None:
     assert shown["settings"]["next_round"]["sample"] == 2
     assert shown["settings"]["judge"]["train"] is True
     assert shown["next"]["text"] == "12 more comparisons until the next turn."
+
+
+def test_what_could_never_be_promoted_is_refused(ada: APIClient, settings: Any) -> None:
+    settings.INFERENCE_LARGEST_RANK = 16
+    run = {**POLICY.get("run", {}), "values": {"lora": {"r": 64}}}
+    refused = ada.put(LOOP, {"settings": {**POLICY, "run": run}}, format="json")
+    assert refused.status_code == 400
+    (why,) = refused.json()["error"]["fields"]["settings.run.values.lora.r"]
+    assert "at most 16, not 64" in why
+    judge = {"preset": "135m-cpu", "values": {"lora": {"r": 64}}}
+    saved = ada.put(LOOP, {"settings": {**POLICY, "judge": judge}}, format="json")
+    assert saved.status_code == 200, "a judge is not served"
+
+
+def test_layers_that_the_base_lacks_are_refused(
+    ada: APIClient, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TRAINING_MODEL = str(tmp_path)  # a base of the test's own
+    found = {"rows": [], "training": 1, "inference": 1, "layers": ["q_proj", "v_proj"]}
+    monkeypatch.setattr(memory, "_asked", lambda _: found)
+    run = {**POLICY.get("run", {}), "values": {"lora": {"targets": ["q_prj"]}}}
+    refused = ada.put(LOOP, {"settings": {**POLICY, "run": run}}, format="json")
+    assert list(refused.json()["error"]["fields"]) == ["settings.run.values.lora.targets"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Promotions and what is served, over HTTP."""
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from annotate.models import Project, Role, User
 from annotate.services.projects import create_project
@@ -45,6 +46,44 @@ def test_one_click_each_way(
         (1, "promote", "done"),
     ]
     assert client.get(f"{ADDRESS}?limit=1").json()["next"]
+
+
+def test_one_that_no_server_takes_is_marked_and_refused(
+    ready: FakeVllm, tone: Project, ada: User, red: TrainedAdapter, settings: Settings
+) -> None:
+    """Before anything is loaded, and in words that say what to do."""
+    settings.INFERENCE_LARGEST_RANK = 16
+    red.run.spec = {"lora": {"r": 64}}
+    red.run.save()
+    client = cast.signed_in(ada)
+    for address in ("", "/1"):
+        shown = client.get(f"/api/projects/tone/adapters{address}").json()
+        row = shown["results"][0] if "results" in shown else shown
+        assert row["standing"]["state"] == "too_large"
+    refused = client.post(ADDRESS, {"adapter": 1}, format="json")
+    assert refused.status_code == 400
+    (why,) = refused.json()["error"]["fields"]["adapter"]
+    assert "a rank of at most 16, not 64" in why
+    assert "INFERENCE_ADAPTER_RANK" in why
+    assert not Promotion.objects.exists()
+    assert ready.lora_calls == []
+    settings.INFERENCE_LARGEST_RANK = 64
+    assert client.post(ADDRESS, {"adapter": 1}, format="json").status_code == 201
+
+
+def test_no_way_back_to_one_that_no_server_takes(
+    ready: FakeVllm, tone: Project, ada: User, red: TrainedAdapter, settings: Settings
+) -> None:
+    client = cast.signed_in(ada)
+    for adapter in (1, None):
+        client.post(ADDRESS, {"adapter": adapter}, format="json")
+        perform()
+    settings.INFERENCE_LARGEST_RANK = 16
+    red.run.spec = {"lora": {"r": 64}}
+    red.run.save()
+    refused = client.post(f"{ADDRESS}/roll-back", {}, format="json")
+    assert refused.status_code == 409
+    assert "at most 16, not 64" in refused.json()["error"]["message"]
 
 
 def test_what_is_served_is_told_by_the_projects_numbers(

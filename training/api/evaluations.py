@@ -13,6 +13,7 @@ from annotate.api.shapes import Document, Message, Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import Invalid, NotFound
 from annotate.queries.access import MANAGE, READ_DATA
+from formats.sampling import EVALUATED_PROMPTS, MAX_TOKENS, TEMPERATURE, TOP_P
 from training.evaluation.settings import EvaluationSettings
 from training.models import Evaluation, EvaluationState, TrainedAdapter
 from training.queries import evaluations as reads
@@ -22,10 +23,16 @@ OUTCOMES = ["win", "tie", "loss"]
 
 
 class EvaluationSettingsShape(Shape):
-    prompts = serializers.IntegerField(default=64, min_value=1, max_value=2000)
-    temperature = serializers.FloatField(default=0.7, min_value=0, max_value=2)
-    top_p = serializers.FloatField(default=0.95, min_value=0.001, max_value=1)
-    max_tokens = serializers.IntegerField(default=128, min_value=1, max_value=8192)
+    prompts = serializers.IntegerField(
+        default=64, min_value=int(EVALUATED_PROMPTS.least), max_value=int(EVALUATED_PROMPTS.most)
+    )
+    temperature = serializers.FloatField(
+        default=0.7, min_value=TEMPERATURE.least, max_value=TEMPERATURE.most
+    )
+    top_p = serializers.FloatField(default=0.95, min_value=TOP_P.least, max_value=TOP_P.most)
+    max_tokens = serializers.IntegerField(
+        default=128, min_value=int(MAX_TOKENS.least), max_value=int(MAX_TOKENS.most)
+    )
 
 
 class NewEvaluation(Shape):

@@ -22,10 +22,12 @@ from training.api.standing import StandingShape
 from training.models import RunState, Snapshot, TrainingRun
 from training.queries import runs as reads
 from training.queries.lengths import expected
+from training.queries.servable import warnings_for
 from training.queries.standing import standings
 from training.runs.assembly import PARENT_USES
 from training.runs.options import FIELD_KINDS
 from training.services import runs
+from training.services.estimates import refuse_unknown_layers
 
 POINTS = 1000
 LARGEST = 2**31 - 1
@@ -87,6 +89,9 @@ class LeftOut(Shape):
 
 class RunEstimate(Shape):
     spec = serializers.DictField()
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="What should be known before such a run begins."
+    )
     left_out = LeftOutPart(
         many=True, help_text="What such a run would leave out, by the tokens that servers counted."
     )
@@ -210,6 +215,8 @@ class RunsView(ProjectView):
         """Train on a snapshot; a worker takes the run up."""
         access = self.access(request, slug, MANAGE)
         asked = _asked(access.project.pk, request)
+        drafted = runs.draft(project_id=access.project.pk, **asked)
+        refuse_unknown_layers(drafted.spec, ask=True)  # seconds, outside of the transaction
         run = runs.create_run(project_id=access.project.pk, actor_id=user_of(request).pk, **asked)
         return Response(reads.detail(reads.one(access.project.pk, run.number)), status=201)
 
@@ -222,9 +229,14 @@ class RunEstimateView(ProjectView):
         asked = _asked(access.project.pk, request)
         draft = runs.draft(project_id=access.project.pk, **asked)
         found = runs.estimate(draft.spec)
+        refuse_unknown_layers(draft.spec)
         room = {"available_mb": found["available_mb"], "fits": found["fits"]}
-        left_out = expected(draft.snapshot, draft.spec)
-        return Response({"spec": draft.spec, "left_out": left_out, "estimate": found, **room})
+        told = {
+            "spec": draft.spec,
+            "warnings": warnings_for(draft.spec),
+            "left_out": expected(draft.snapshot, draft.spec),
+        }
+        return Response({**told, "estimate": found, **room})
 
 
 class RunOptionsView(ProjectView):

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from formats.sampling import EVALUATED_PROMPTS, MAX_TOKENS, TEMPERATURE, TOP_P
+
 Number = Annotated[float, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]
 
@@ -15,12 +17,25 @@ class EvaluationSettings(BaseModel):
 
     prompts: Count = Field(
         default=64,
-        ge=1,
-        le=2000,
+        ge=EVALUATED_PROMPTS.least,
+        le=EVALUATED_PROMPTS.most,
         description="Held-out prompts that both sides answer, fewer if the project has fewer.",
     )
-    temperature: Number = Field(default=0.7, ge=0, le=2, description="0 takes the likeliest token.")
-    top_p: Number = Field(
-        default=0.95, gt=0, le=1, description="Share of the likeliest tokens that are drawn from."
+    temperature: Number = Field(
+        default=0.7,
+        ge=TEMPERATURE.least,
+        le=TEMPERATURE.most,
+        description="0 takes the likeliest token.",
     )
-    max_tokens: Count = Field(default=128, ge=1, le=8192, description="Answers are cut off here.")
+    top_p: Number = Field(
+        default=0.95,
+        ge=TOP_P.least,
+        le=TOP_P.most,
+        description="Share of the likeliest tokens that are drawn from.",
+    )
+    max_tokens: Count = Field(
+        default=128,
+        ge=MAX_TOKENS.least,
+        le=MAX_TOKENS.most,
+        description="Answers are cut off here.",
+    )

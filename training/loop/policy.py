@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from formats.sampling import MAX_TOKENS, TEMPERATURE, TOP_P
 from training.engine.presets import PRESETS
 from training.engine.spec import Method
 from training.engine.spec.fields import Flag, Integer, Number, Section
@@ -132,13 +133,22 @@ class NextRound(Section):
     k: Integer = Field(default=4, ge=2, le=9, description="Completions of each prompt.")
     overlap: Integer = Field(default=1, ge=1, le=25, description="Rankings of each task.")
     temperature: Number = Field(
-        default=0.8, gt=0, le=2, description="At 0 all completions of a prompt would be the same."
+        default=0.8,
+        gt=0,
+        le=TEMPERATURE.most,
+        description="At 0 all completions of a prompt would be the same.",
     )
     top_p: Number = Field(
-        default=0.95, gt=0, le=1, description="Share of the likeliest tokens that are drawn from."
+        default=0.95,
+        ge=TOP_P.least,
+        le=TOP_P.most,
+        description="Share of the likeliest tokens that are drawn from.",
     )
     max_tokens: Integer = Field(
-        default=256, ge=1, le=32_768, description="Completions are cut off here."
+        default=256,
+        ge=MAX_TOKENS.least,
+        le=MAX_TOKENS.most,
+        description="Completions are cut off here.",
     )
 
 

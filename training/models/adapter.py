@@ -36,6 +36,12 @@ class TrainedAdapter(models.Model):
         return f"{self.project.slug} adapter {self.number}"
 
     @property
+    def rank(self) -> int | None:
+        """LoRA's r, as its run was asked for it."""
+        rank: int | None = (self.run.spec.get("lora") or {}).get("r")
+        return rank
+
+    @property
     def scores(self) -> bool:
         """Whether it is a reward model, which writes no answers."""
         return self.run.method == "reward"

@@ -12,6 +12,7 @@ class Standing(TextChoices):
     JUDGE = "judge", "a reward model, which writes no answers"
     CURRENT = "current", "the project's model"
     SWAPPING = "swapping", "being swapped in"
+    TOO_LARGE = "too_large", "too large for these servers"
     WAITING = "waiting", "waits for a decision"
     CANDIDATE = "candidate", "being compared"
     ROLLED_BACK = "rolled_back", "rolled back"

@@ -10,6 +10,7 @@ from django.db.models.functions import Mod
 
 from annotate.errors import Invalid, NotFound
 from training.models import RunMetric, RunState, Snapshot, TrainedAdapter, TrainingRun
+from training.queries.servable import warnings_for
 from training.queries.standing import Stands, standings
 from training.runs import options
 from training.runs.assembly import data_for, learns_from_judge, method_named, nothing_for
@@ -69,7 +70,7 @@ def detail(run: TrainingRun) -> Shown:
         "worker": run.worker,
         "starts": run.starts,
         "advice": run.advice,
-        "warnings": run.warnings,
+        "warnings": [*warnings_for(run.spec), *run.warnings],
         "estimate": run.estimate,
         "spec": run.spec,
         "measured": run.measured,

@@ -21,6 +21,7 @@ from training.models import (
 from training.models.evaluation import UNFINISHED_EVALUATIONS
 from training.models.loop import UNFINISHED_STEPS
 from training.models.promotion import UNFINISHED_PROMOTIONS
+from training.queries.servable import why_not
 
 
 class Stands(TypedDict):
@@ -45,15 +46,15 @@ def standings(project_id: int, adapters: Collection[int] | None = None) -> dict[
     found = TrainedAdapter.objects.filter(project_id=project_id)
     if adapters is not None:
         found = found.filter(pk__in=adapters)
-    rows = list(found.values_list("pk", "content_hash", "run__method"))
+    rows = list(found.values_list("pk", "content_hash", "run__method", "run__spec__lora__r"))
     facts = _Facts(project_id)
-    serving = _replicas([content_hash for _, content_hash, _ in rows])
+    serving = _replicas([content_hash for _, content_hash, _, _ in rows])
     return {
         pk: {
-            "state": Standing.JUDGE if method == "reward" else facts.state_of(pk),
+            "state": Standing.JUDGE if method == "reward" else facts.state_of(pk, rank),
             "replicas": serving.get(content_hash, 0),
         }
-        for pk, content_hash, method in rows
+        for pk, content_hash, method, rank in rows
     }
 
 
@@ -86,12 +87,13 @@ class _Facts:
         ready = evaluations.filter(state=EvaluationState.READY)
         self.evaluated = set(ready.values_list("candidate_id", flat=True))
 
-    def state_of(self, adapter: int) -> Standing:
+    def state_of(self, adapter: int, rank: int | None) -> Standing:
         """The first that holds: what is to be done comes before what was."""
         left = self.left.get(adapter)
         holds = {
             Standing.CURRENT: adapter == self.current,
             Standing.SWAPPING: adapter in self.swapping,
+            Standing.TOO_LARGE: bool(why_not(rank)),
             Standing.WAITING: adapter in self.waiting,
             Standing.CANDIDATE: adapter in self.compared,
             Standing.ROLLED_BACK: left == PromotionKind.ROLL_BACK,

@@ -28,14 +28,16 @@ class WrongBase(Exception):
 
 
 def estimate(spec: Mapping[str, Any], place: str, rollouts: str = "") -> Estimate:
-    """parts, total_mb, weights_mb, inference_mb; device, and what is free of it now (MB of 2**20).
+    """parts, total_mb, weights_mb, inference_mb; device, and what is free of it now (MB of 2**20);
+    layers: names of the base's linear layers.
 
     spec: of `assemble`. place, rollouts: as in `located`. Raises NoEstimate and WrongBase.
     """
     with tempfile.TemporaryDirectory(prefix="prefloop-memory-") as folder:
         file = Path(folder) / "spec.json"
         file.write_text(json.dumps(located(spec, place, rollouts)))
-        return with_room(in_mb(_asked(file)))
+        found = _asked(file)
+        return {**with_room(in_mb(found)), "layers": found.get("layers", [])}
 
 
 def _asked(file: Path) -> dict[str, Any]:

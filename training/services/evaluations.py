@@ -10,11 +10,13 @@ from annotate.dispatch import enqueue
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.models import Project
 from annotate.services import audit
+from inference.queries import why_too_long
 from training.evaluation.settings import EvaluationSettings
 from training.models import Evaluation, EvaluationState, Snapshot, SnapshotState, TrainedAdapter
 from training.models.evaluation import UNFINISHED_EVALUATIONS
 from training.queries import evaluations as reads
 from training.queries.promotions import current
+from training.queries.servable import why_not
 
 ANSWER = "training.answer_evaluation"
 JUDGE = "training.judge_evaluation"
@@ -41,7 +43,12 @@ def create_evaluation(
     candidate = _adapter(project, candidate_id, "candidate")
     if candidate.scores:
         raise _wrong("candidate", "A reward model writes no answers. Choose another adapter.")
+    chosen = settings or EvaluationSettings()
+    if reason := why_too_long(chosen.max_tokens):
+        raise _wrong("settings.max_tokens", reason)
     incumbent = _incumbent(project, candidate, incumbent_id)
+    _need_servable("candidate", candidate)
+    _need_servable("incumbent", incumbent)
     judge = _judge(project, candidate, judge_id)
     _need_held_out_prompts(project)
     last = Evaluation.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
@@ -52,7 +59,7 @@ def create_evaluation(
         incumbent=incumbent,
         judge=judge,
         snapshot=_snapshot(project, candidate, snapshot_id),
-        settings=(settings or EvaluationSettings()).model_dump(),
+        settings=chosen.model_dump(),
         created_by_id=actor_id,
     )
     audit.record(
@@ -66,6 +73,12 @@ def create_evaluation(
     )
     enqueue(ANSWER, evaluation_id=evaluation.pk)
     return evaluation
+
+
+def _need_servable(field: str, adapter: TrainedAdapter | None) -> None:
+    """Both sides answer on the inference servers."""
+    if adapter is not None and (reason := why_not(adapter.rank)):
+        raise _wrong(field, f"Adapter {adapter.number} cannot be evaluated: {reason}")
 
 
 def newest_judge(candidate: TrainedAdapter) -> TrainedAdapter | None:

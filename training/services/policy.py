@@ -8,22 +8,28 @@ from django.db import transaction
 from annotate.errors import Invalid
 from annotate.models import Project
 from annotate.services import audit
+from inference.queries import why_too_long
 from training.loop.policy import NEEDS_JUDGE, LoopSettings, PolicyError, Recipe, read
 from training.models import LoopPolicy
+from training.queries.servable import rank_of, why_not
 from training.runs.assembly import Choice, assemble
 from training.runs.launching import shards
+from training.services.estimates import refuse_unknown_layers
 
 
-@transaction.atomic
 def set_policy(
     *, project_id: int, actor_id: int, settings: dict[str, Any] | LoopSettings, active: bool
 ) -> LoopPolicy:
     """From the next step on; one that is under way keeps the settings it began with.
 
     The actor becomes the owner, for whom the loop acts. Raises Invalid with the fields at fault,
-    as settings.gate.max_kl.
+    as settings.gate.max_kl. Takes seconds where layers are named: call it outside of a transaction.
     """
-    chosen = _checked(settings, active=active)
+    return _save(project_id, actor_id, _checked(settings, active=active), active=active)
+
+
+@transaction.atomic
+def _save(project_id: int, actor_id: int, chosen: LoopSettings, *, active: bool) -> LoopPolicy:
     Project.objects.select_for_update().get(pk=project_id)
     policy, _ = LoopPolicy.objects.update_or_create(
         project_id=project_id,
@@ -38,7 +44,11 @@ def _checked(settings: dict[str, Any] | LoopSettings, *, active: bool) -> LoopSe
         chosen = settings if isinstance(settings, LoopSettings) else read(settings)
     except PolicyError as problem:
         raise _invalid(problem.fields) from None
-    _check_run("run", str(chosen.run.method), chosen.run)
+    spec = _check_run("run", str(chosen.run.method), chosen.run)
+    if reason := why_not(rank_of(spec)):
+        message = f"What this trains could never be promoted: {reason}"
+        raise _invalid({"run.values.lora.r": [message]})
+    _refuse_too_long(chosen)
     if chosen.judge.train:
         _check_run("judge", "reward", chosen.judge)
     if active and chosen.trigger.comparisons is None and chosen.trigger.hours is None:
@@ -47,8 +57,15 @@ def _checked(settings: dict[str, Any] | LoopSettings, *, active: bool) -> LoopSe
     return chosen
 
 
-def _check_run(part: str, method: str, recipe: Recipe) -> None:
-    """As the engine reads it, with stand-ins for what the step brings along."""
+def _refuse_too_long(chosen: LoopSettings) -> None:
+    parts = {"evaluation": chosen.evaluation, "next_round": chosen.next_round}
+    for name, part in parts.items():
+        if part is not None and (reason := why_too_long(part.max_tokens)):
+            raise _invalid({f"{name}.max_tokens": [reason]})
+
+
+def _check_run(part: str, method: str, recipe: Recipe) -> dict[str, Any]:
+    """The spec as the engine reads it, with stand-ins for what the step brings along."""
     files = {"rankings": ["rankings"], "demonstrations": ["demonstrations"]}
     judge = "judge" if method in NEEDS_JUDGE else ""
     choice = Choice(
@@ -61,10 +78,12 @@ def _check_run(part: str, method: str, recipe: Recipe) -> None:
         sharded=shards(django_settings.TRAINING_LAUNCH),
     )
     try:
-        assemble(choice)
+        spec = assemble(choice)
+        refuse_unknown_layers(spec, ask=True)
     except Invalid as problem:
         fields = {f"{part}.values.{name}": texts for name, texts in problem.fields.items()}
         raise _invalid(fields or {f"{part}.values": [problem.message]}) from None
+    return spec
 
 
 def _invalid(fields: dict[str, list[str]]) -> Invalid:

@@ -12,6 +12,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from annotate.dispatch import enqueue
+from annotate.environment import without_secrets
 from annotate.errors import Conflict, Invalid, NotFound, Refusal
 from annotate.models import Project, Stale
 from annotate.queries.current_model import alias_of
@@ -32,6 +33,7 @@ from training.models import (
 )
 from training.models.promotion import UNFINISHED_PROMOTIONS
 from training.queries import promotions as reads
+from training.queries.servable import why_not
 
 __all__ = ["PROMOTE", "alias_of", "perform", "promote", "roll_back"]
 
@@ -85,6 +87,8 @@ def roll_back(
     if len(trail) < 2:
         raise Conflict("There is no way back: this project's model was never another one.")
     adapter = None if trail[-2] is None else TrainedAdapter.objects.get(pk=trail[-2])
+    if adapter is not None and (reason := why_not(adapter.rank)):
+        raise Conflict(f"Adapter {adapter.number}, the one before, cannot be served: {reason}")
     return _ask(project, PromotionKind.ROLL_BACK, adapter, actor_id, None, reason, Stale(stale))
 
 
@@ -104,6 +108,9 @@ def _promotable(project: Project, adapter_id: int | None) -> TrainedAdapter | No
             f"The adapter was trained on “{adapter.base}”, but “{over}” is served. "
             "Choose an adapter of that model, or serve the other again (MODEL)."
         )
+        raise Invalid(message, fields={"adapter": [message]})
+    if reason := why_not(adapter.rank):
+        message = f"Adapter {adapter.number} cannot be served: {reason}"
         raise Invalid(message, fields={"adapter": [message]})
     return adapter
 
@@ -249,6 +256,7 @@ def _put_off(promotion_id: int, why: str, *, permanent: bool) -> None:
     promotion = _unfinished(promotion_id)
     if promotion is None:
         return
+    why = without_secrets(why)
     log.warning("%s: %s", promotion, why)
     if permanent or promotion.attempts >= ATTEMPTS:
         _fail(promotion, why)

@@ -1,34 +1,29 @@
 """Asking for a training run, giving up on it, going on with it."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from annotate.cache import keep, recall
 from annotate.dispatch import enqueue
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.models import Project
 from annotate.services import audit
-from inference.local import bundled_gguf
-from inference.locks import lock_within
 from training.models import RunState, Snapshot, SnapshotState, TrainedAdapter, TrainingRun
 from training.models.run import UNFINISHED_RUNS
-from training.runs import memory
 from training.runs.assembly import Choice, assemble, data_for, method_named
-from training.runs.base_model import name_of, place_of
+from training.runs.base_model import name_of
 from training.runs.launching import shards
 from training.runs.limits import limits_of
+from training.services.estimates import estimate, known_estimate, refuse_unknown_layers
 from training.services.leases import TRAIN
 
-ESTIMATE_LOCK = "training.estimate"
-ESTIMATE_KEPT_S = 600
+__all__ = ["Draft", "cancel_run", "create_run", "draft", "estimate", "resume_run"]
+
 Spec = dict[str, Any]
 
 
@@ -118,6 +113,7 @@ def create_run(
         parent_use=parent_use,
         judge_id=judge_id,
     )
+    refuse_unknown_layers(found.spec)
     last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     run = TrainingRun.objects.create(
         project=project,
@@ -128,7 +124,7 @@ def create_run(
         parent=found.parent,
         judge=found.judge,
         spec=found.spec,
-        estimate=recall(_estimate_key(found.spec)),
+        estimate=known_estimate(found.spec),
         created_by_id=actor_id,
     )
     audit.record(
@@ -141,41 +137,6 @@ def create_run(
     )
     enqueue(TRAIN, run_id=run.pk)
     return run
-
-
-def estimate(spec: Spec) -> memory.Estimate:
-    """The memory that such a run would take on this machine.
-
-    Takes seconds: a process of its own reads the base's configuration. Raises Conflict (code
-    "no_estimate") where nobody can tell.
-    """
-    key = _estimate_key(spec)
-    known: memory.Estimate | None = recall(key)
-    if known is None:
-        known = _estimated(spec)
-        keep(key, known, ESTIMATE_KEPT_S)
-    return known
-
-
-def _estimated(spec: Spec) -> memory.Estimate:
-    place = place_of(settings.TRAINING_MODEL, settings.MODELS)
-    with lock_within(ESTIMATE_LOCK, memory.WAIT_S) as mine:
-        if not mine:
-            raise Conflict("Other estimates are under way. Try again in a moment.", retry=True)
-        try:
-            return memory.estimate(
-                spec, place or str(bundled_gguf()), settings.TRAINING_ROLLOUTS_URL
-            )
-        except (memory.NoEstimate, FileNotFoundError) as reason:
-            raise Conflict(str(reason), code="no_estimate") from None
-        except memory.WrongBase as reason:
-            raise Conflict(f"TRAINING_MODEL: {reason}", code="no_estimate") from None
-
-
-def _estimate_key(spec: Spec) -> str:
-    here = [settings.TRAINING_MODEL, settings.TRAINING_ROLLOUTS_URL]
-    written = orjson.dumps([spec, *here], option=orjson.OPT_SORT_KEYS)
-    return f"training.estimate.{hashlib.sha256(written).hexdigest()}"
 
 
 def _adapter(project_id: int, pk: int | None, base: str, field: str) -> TrainedAdapter | None:

@@ -9,6 +9,7 @@ from annotate.models import AuditEvent, Project, Prompt, Role, User
 from inference.adapters import register_adapter
 from inference.models import ServedModel
 from tests import cast
+from tests.inference.fake_vllm import FakeVllm
 from tests.loop.evaluations.conftest import Evaluate, Make
 from training import adapter_store
 from training.models import (
@@ -50,6 +51,34 @@ def judged(evaluation: Evaluation, rewards: dict[Side, list[float]]) -> Evaluati
     evaluation.refresh_from_db()
     finish_evaluation(evaluation)
     return evaluation
+
+
+def test_one_that_no_server_takes_is_refused(
+    client: APIClient, make: Make, held_out: list[Prompt], settings: Any
+) -> None:
+    small, large = make(), make()
+    large.run.spec = {**large.run.spec, "lora": {"r": 64}}
+    large.run.save()
+    settings.INFERENCE_LARGEST_RANK = 16
+    for body, field in (
+        ({"candidate": large.number}, "candidate"),
+        ({"candidate": small.number, "incumbent": large.number}, "incumbent"),
+    ):
+        refused = client.post(f"{HOME}/evaluations", body, format="json")
+        assert refused.status_code == 400
+        assert "at most 16, not 64" in refused.json()["error"]["fields"][field][0]
+    assert not Evaluation.objects.exists()
+
+
+def test_an_answer_longer_than_the_servers_context_is_refused(
+    client: APIClient, make: Make, held_out: list[Prompt], vllm: FakeVllm
+) -> None:
+    """The fake's context is 2,048 tokens."""
+    body: dict[str, Any] = {"candidate": make().number, "settings": {"max_tokens": 2048}}
+    refused = client.post(f"{HOME}/evaluations", body, format="json")
+    assert "2048 tokens" in refused.json()["error"]["fields"]["settings.max_tokens"][0]
+    body["settings"]["max_tokens"] = 2047
+    assert client.post(f"{HOME}/evaluations", body, format="json").status_code == 201
 
 
 WON = {Side.CANDIDATE: [3.0, 2.0, 1.0, 0.0], Side.INCUMBENT: [1.0, 1.0, 1.0, 1.0]}

@@ -169,6 +169,55 @@ def test_memory_is_estimated_first_and_kept(
     assert client.post(RUNS, BODY, format="json").json()["estimate"] == found["estimate"]
 
 
+def test_a_rank_that_no_server_takes_is_a_warning(
+    ada: User, snapshot: Snapshot, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be trained, and everybody is told what it will be good for."""
+    settings.INFERENCE_LARGEST_RANK = 16
+    monkeypatch.setattr(memory, "_asked", lambda _: ESTIMATE)
+    client = cast.signed_in(ada)
+    body = {**BODY, "values": {"lora": {"r": 64}}}
+    (warning,) = client.post(f"{RUNS}/estimate", body, format="json").json()["warnings"]
+    assert "neither evaluated nor promoted" in warning
+    assert "at most 16, not 64" in warning
+    made = client.post(RUNS, body, format="json")
+    assert (made.status_code, made.json()["warnings"]) == (201, [warning])
+    for fine in ({**BODY, "values": {"lora": {"r": 16}}}, {**body, "method": "reward"}):
+        assert client.post(f"{RUNS}/estimate", fine, format="json").json()["warnings"] == []
+        assert client.post(RUNS, fine, format="json").json()["warnings"] == []
+    settings.INFERENCE_LARGEST_RANK = 0
+    (none,) = client.post(f"{RUNS}/estimate", BODY, format="json").json()["warnings"]
+    assert "INFERENCE_ADAPTERS is 0" in none
+
+
+def test_layers_that_the_base_lacks_are_refused(
+    ada: User, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the form's estimate and by the run itself, whether or not somebody estimated before."""
+    answer = {**ESTIMATE, "layers": ["k_proj", "q_proj"]}
+    monkeypatch.setattr(memory, "_asked", lambda _: answer)
+    client = cast.signed_in(ada)
+    body = {**BODY, "values": {"lora": {"targets": ["q_prj", "q_proj"]}}}
+    for address in (RUNS, f"{RUNS}/estimate"):
+        refused = client.post(address, body, format="json")
+        assert refused.status_code == 400
+        (why,) = refused.json()["error"]["fields"]["lora.targets"]
+        assert why.startswith("The base has no linear layer q_prj. Choose among k_proj, q_proj")
+    body = {**BODY, "values": {"lora": {"targets": ["q_proj"]}}}
+    assert client.post(RUNS, body, format="json").status_code == 201
+
+
+def test_where_nobody_knows_the_layers_the_run_begins(
+    ada: User, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Any) -> Any:
+        raise memory.NoEstimate("This machine has no PyTorch.")
+
+    monkeypatch.setattr(memory, "_asked", refuse)
+    body = {**BODY, "values": {"lora": {"targets": ["q_prj"]}}}
+    assert cast.signed_in(ada).post(RUNS, body, format="json").status_code == 201
+
+
 def test_a_machine_that_cannot_estimate_says_so(
     ada: User, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

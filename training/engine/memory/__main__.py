@@ -1,7 +1,8 @@
 """`python -m training.engine.memory SPEC.json`: what a run will take, before anything is loaded.
 
 Read from the model's configuration alone. The data are not looked at: a pack is taken to be full.
-With --json for programs, in bytes, with what is free of the device's memory now.
+With --json for programs, in bytes, with what is free of the device's memory now and the names of
+the base's linear layers.
 """
 
 import argparse
@@ -29,25 +30,31 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="for programs")
     given = parser.parse_args(arguments)
     try:
-        needed = of_spec(given.spec)
+        shape, needed = of_spec(given.spec)
     except EngineError as problem:
         print(f"{problem.message}\n{problem.advice}", file=sys.stderr)
         return problem.exit_code
     if given.json:
         device, free = available()
-        print(json.dumps({**needed.to_json(), "device": device, "available": free}))
+        layers = sorted({one.name for one in shape.linears})
+        found = {**needed.to_json(), "device": device, "available": free, "layers": layers}
+        print(json.dumps(found))
     else:
         print(needed.to_text(), end="")
     return 0
 
 
-def of_spec(path: Path) -> MemoryEstimate:
-    """Paths in the spec begin at its folder. Raises SpecError."""
+def of_spec(path: Path) -> tuple[ModelShape, MemoryEstimate]:
+    """The base, and what training it takes. Paths in the spec begin at its folder.
+
+    Raises SpecError.
+    """
     spec = read_spec(path)
     # A template of its own takes no memory, and need not be there yet.
     base = spec.base.model_copy(update={"chat_template": None})
     base = with_absolute_model(base, RunFolder(path.parent))
-    return estimate(ModelShape.from_config(read_config(base)), spec)
+    shape = ModelShape.from_config(read_config(base))
+    return shape, estimate(shape, spec)
 
 
 if __name__ == "__main__":

@@ -34,9 +34,9 @@ export const GATE: readonly { key: GateKey; share: boolean; max?: number; step: 
   { key: "min_win_rate", share: true, max: 1, step: 0.01 },
   { key: "min_win_rate_low", share: true, max: 1, step: 0.01 },
   { key: "min_accuracy", share: true, max: 1, step: 0.01 },
-  { key: "max_kl", share: false, step: 0.001 },
-  { key: "max_forgetting", share: false, step: 0.001 },
-  { key: "max_length_ratio", share: false, step: 0.05 },
+  { key: "max_kl", share: false, max: 1000, step: 0.001 },
+  { key: "max_forgetting", share: false, max: 100, step: 0.001 },
+  { key: "max_length_ratio", share: false, max: 1000, step: 0.05 },
   { key: "max_left_out", share: true, max: 1, step: 0.01 },
 ];
 

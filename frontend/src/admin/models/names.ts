@@ -12,3 +12,7 @@ export const methodName = (method: string): string =>
 
 /** A reward model scores answers and writes none: it judges, and cannot be promoted. */
 export const judges = ({ method }: { method: string }): boolean => method === "reward";
+
+/** Whether the inference servers can let it answer: it can then be evaluated and promoted. */
+export const answers = (adapter: { method: string; standing: { state: string } }): boolean =>
+  !judges(adapter) && adapter.standing.state !== "too_large";

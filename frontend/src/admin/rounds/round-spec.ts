@@ -1,5 +1,6 @@
 import type { PromptFilter, RoundSpec, ServedModel, Source } from "$lib/api/admin-types";
 import type { ProjectDetail } from "$lib/api/types";
+import { BOUNDS } from "$lib/bounds";
 
 export const MIN_K = 2;
 export const MAX_K = 9;
@@ -44,6 +45,7 @@ export function shareOf(source: Source, sources: readonly Source[], k: number): 
 /** Whether the numbers are such that the server can estimate: fields in the middle of typing are not. */
 export function complete({ k, overlap, sources, prompts }: RoundSpec): boolean {
   const between = (value: number | null, low: number, high: number) => value !== null && value >= low && value <= high;
+  const within = (name: keyof typeof BOUNDS, value: number | null) => between(value, BOUNDS[name].min, BOUNDS[name].max);
   return (
     between(k, MIN_K, MAX_K) &&
     between(overlap, 1, 25) &&
@@ -52,9 +54,9 @@ export function complete({ k, overlap, sources, prompts }: RoundSpec): boolean {
     sources.every(
       (source) =>
         between(source.weight, 1, 100) &&
-        between(source.temperature, 0, 2) &&
-        between(source.top_p, 0.01, 1) &&
-        between(source.max_tokens, 1, 32_768),
+        within("temperature", source.temperature) &&
+        within("top_p", source.top_p) &&
+        within("max_tokens", source.max_tokens),
     )
   );
 }

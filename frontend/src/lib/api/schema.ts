@@ -2970,6 +2970,8 @@ export interface components {
             spec: {
                 [key: string]: unknown;
             };
+            /** @description What should be known before such a run begins. */
+            warnings: string[];
             /** @description What such a run would leave out, by the tokens that servers counted. */
             left_out: components["schemas"]["LeftOutPart"][];
             estimate: components["schemas"]["Memory"];
@@ -3402,6 +3404,7 @@ export interface components {
          * @description * `judge` - a reward model, which writes no answers
          *     * `current` - the project's model
          *     * `swapping` - being swapped in
+         *     * `too_large` - too large for these servers
          *     * `waiting` - waits for a decision
          *     * `candidate` - being compared
          *     * `rolled_back` - rolled back
@@ -3411,7 +3414,7 @@ export interface components {
          *     * `trained` - not evaluated
          * @enum {string}
          */
-        StandingEnum: "judge" | "current" | "swapping" | "waiting" | "candidate" | "rolled_back" | "replaced" | "rejected" | "evaluated" | "trained";
+        StandingEnum: "judge" | "current" | "swapping" | "too_large" | "waiting" | "candidate" | "rolled_back" | "replaced" | "rejected" | "evaluated" | "trained";
         /** @description Exactly one state holds at a time. */
         StandingShape: {
             state: components["schemas"]["StandingEnum"];

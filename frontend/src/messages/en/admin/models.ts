@@ -76,6 +76,8 @@ export default {
   "admin.standing.currentText": "It is the project's model.",
   "admin.standing.swapping": "Being swapped in",
   "admin.standing.swappingText": "A promotion of it is under way.",
+  "admin.standing.too_large": "Too large for these servers",
+  "admin.standing.too_largeText": "Its rank is above what the inference servers take. It can be downloaded, but neither evaluated nor promoted.",
   "admin.standing.waiting": "Waits for a decision",
   "admin.standing.waitingText": "The loop asks an admin to approve or reject it.",
   "admin.standing.candidate": "Being compared",
