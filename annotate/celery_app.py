@@ -7,9 +7,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import after_setup_logger, after_setup_task_logger
 
-from annotate.logs import hide_in
-
 from annotate.broker import survive_lost_connections
+from annotate.logs import hide_in
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotate.settings")
 survive_lost_connections()

@@ -61,6 +61,7 @@ class ProjectDetail(Shape):
     judging = Judging()
     overlap = serializers.IntegerField()
     lease_seconds = serializers.IntegerField()
+    version = serializers.CharField(help_text="Of the settings.")
     counts = Counts()
 
 
@@ -94,6 +95,14 @@ class ProjectSettings(Shape):
     lease_seconds = serializers.IntegerField(required=False, min_value=30, max_value=86_400)
 
 
+class ChangedSettings(ProjectSettings):
+    base = serializers.CharField(
+        required=False,
+        max_length=16,
+        help_text="The version that was edited; not given: the newest. Another one is refused.",
+    )
+
+
 class NewProject(ProjectSettings):
     slug = serializers.SlugField(required=False, max_length=60)
 
@@ -117,6 +126,11 @@ class NewMember(Shape):
 
 class MemberRole(Shape):
     role = serializers.ChoiceField(choices=Role.choices)
+    base = serializers.ChoiceField(
+        choices=Role.choices,
+        required=False,
+        help_text="The role that was changed; when it is another by now, the change is refused.",
+    )
 
 
 class AuditRow(Shape):
@@ -151,11 +165,11 @@ class ProjectDetailView(ProjectView):
         """A project that I take part in."""
         return Response(reads.detail(self.access(request, slug)))
 
-    @extend_schema(request=ProjectSettings, responses=ProjectDetail)
+    @extend_schema(request=ChangedSettings, responses=ProjectDetail)
     def patch(self, request: Request, slug: str) -> Response:
         """Change settings; what is left out stays."""
         access = self.access(request, slug, MANAGE)
-        body = body_of(ProjectSettings, request, partial=True)
+        body = body_of(ChangedSettings, request, partial=True)
         project = projects.update_project(
             project_id=access.project.pk, actor_id=user_of(request).pk, **body
         )
@@ -189,11 +203,13 @@ class MemberView(ProjectView):
     def patch(self, request: Request, slug: str, member_id: int) -> Response:
         """Give a member another role."""
         access = self.access(request, slug, MANAGE)
+        body = body_of(MemberRole, request)
         member = projects.change_role(
             project_id=access.project.pk,
             actor_id=user_of(request).pk,
             membership_id=member_id,
-            role=Role(body_of(MemberRole, request)["role"]),
+            role=Role(body["role"]),
+            base=body.get("base"),
         )
         return Response(member_shape(member))
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from annotate.models import Comparison, Project, Ranking, User
 from annotate.queries.access import Access
+from annotate.versions import version_of
 
 
 def of_member(user: User) -> list[dict[str, Any]]:
@@ -25,10 +26,23 @@ def detail(access: Access) -> dict[str, Any]:
     project = access.project
     return {
         "slug": project.slug,
+        "role": access.role.value,
+        **_settings(project),
+        "version": version(project),
+        "counts": _counts(project),
+    }
+
+
+def version(project: Project) -> str:
+    """Of its settings, for whoever edits them."""
+    return version_of(_settings(project))
+
+
+def _settings(project: Project) -> dict[str, Any]:
+    return {
         "name": project.name,
         "description": project.description,
         "guidelines": project.guidelines,
-        "role": access.role.value,
         "judging": {
             "k_default": project.k_default,
             "ties_allowed": project.ties_allowed,
@@ -40,7 +54,6 @@ def detail(access: Access) -> dict[str, Any]:
         },
         "overlap": project.overlap,
         "lease_seconds": project.lease_seconds,
-        "counts": _counts(project),
     }
 
 

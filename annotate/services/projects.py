@@ -8,8 +8,10 @@ from django.utils.text import slugify
 
 from annotate.errors import Conflict, Forbidden, Invalid, NotFound
 from annotate.models import Membership, Project, Role, User
+from annotate.queries import projects as queries
 from annotate.queries.access import LABEL
 from annotate.services import audit, claims
+from annotate.versions import refuse_outdated
 
 EDITABLE = frozenset(
     [
@@ -43,12 +45,16 @@ def create_project(*, actor_id: int, slug: str = "", **values: Any) -> Project:
 
 
 @transaction.atomic
-def update_project(*, project_id: int, actor_id: int, **values: Any) -> Project:
+def update_project(
+    *, project_id: int, actor_id: int, base: str | None = None, **values: Any
+) -> Project:
     """Change a project's settings; rounds that run keep the K and overlap they began with.
 
     Whoever has a task in hand is judged by what it showed them: the claim keeps its settings.
+    base: the version that was edited. Raises Conflict when it is not the newest, Invalid.
     """
     project = Project.objects.select_for_update().get(pk=project_id)
+    refuse_outdated(base, queries.version(project), "the settings")
     project = _saved(project, values)
     audit.record(
         verb="changed",
@@ -104,9 +110,15 @@ def add_member(*, project_id: int, actor_id: int, username: str, role: Role) -> 
 
 
 @transaction.atomic
-def change_role(*, project_id: int, actor_id: int, membership_id: int, role: Role) -> Membership:
-    """Give a member another role; a project keeps at least one owner or admin."""
+def change_role(
+    *, project_id: int, actor_id: int, membership_id: int, role: Role, base: str | None = None
+) -> Membership:
+    """Give a member another role; a project keeps at least one owner or admin.
+
+    base: the role that they had where it was changed. Raises Conflict when it is another by now.
+    """
     membership = _member(project_id, membership_id)
+    refuse_outdated(base, str(membership.role), f"the role of {membership.user.username}")
     before, membership.role = Role(membership.role), role
     _refuse_unless_owner(project_id, actor_id, before, role)
     membership.save(update_fields=["role"])

@@ -36,6 +36,17 @@ def test_a_person_is_let_in_and_out(ada: APIClient, project: Project, mallory: A
     assert list(verbs) == ["added", "changed role", "removed"]
 
 
+def test_a_role_that_is_another_by_now_is_not_changed(ada: APIClient, lena_user: User) -> None:
+    member = f"{ADDRESS}/{id_of('lena')}"
+    seen = {"base": "labeler"}
+    assert ada.patch(member, {"role": "viewer", **seen}, format="json").status_code == 200
+
+    late = ada.patch(member, {"role": "admin", **seen}, format="json")
+
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "outdated")
+    assert Membership.objects.get(user=lena_user).role == Role.VIEWER
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -54,7 +54,39 @@ def test_all_settings_come_back(ada: APIClient, project: Project) -> None:
 def test_what_is_left_out_stays(ada: APIClient, project: Project) -> None:
     before = ada.get(f"{ADDRESS}/tone").json()
     after = ada.patch(f"{ADDRESS}/tone", {"overlap": 2}, format="json").json()
-    assert after == {**before, "overlap": 2}
+    assert after == {**before, "overlap": 2, "version": after["version"]}
+
+
+def test_settings_made_from_older_ones_are_refused_and_change_nothing(
+    ada: APIClient, project: Project
+) -> None:
+    seen = ada.get(f"{ADDRESS}/tone").json()["version"]
+    first = {"guidelines": "Be kind.", "base": seen}
+    newest = ada.patch(f"{ADDRESS}/tone", first, format="json").json()
+    assert newest["version"] != seen
+
+    late = ada.patch(f"{ADDRESS}/tone", {"overlap": 3, "base": seen}, format="json")
+
+    assert late.status_code == 409, late.content
+    error = late.json()["error"]
+    assert (error["code"], error["version"]) == ("outdated", newest["version"])
+    assert "Look at what is saved now" in error["message"]
+    assert ada.get(f"{ADDRESS}/tone").json() == newest
+    again = {"overlap": 3, "base": newest["version"]}
+    assert ada.patch(f"{ADDRESS}/tone", again, format="json").json()["overlap"] == 3
+
+
+def test_a_client_that_names_no_version_means_the_newest(ada: APIClient, project: Project) -> None:
+    for overlap in (2, 3):
+        changed = ada.patch(f"{ADDRESS}/tone", {"overlap": overlap}, format="json")
+        assert changed.json()["overlap"] == overlap
+
+
+def test_the_same_settings_again_have_the_same_version(ada: APIClient, project: Project) -> None:
+    before = ada.get(f"{ADDRESS}/tone").json()
+    ada.patch(f"{ADDRESS}/tone", {"overlap": 9}, format="json")
+    back = ada.patch(f"{ADDRESS}/tone", {"overlap": before["overlap"]}, format="json").json()
+    assert back["version"] == before["version"]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_the_wizard_estimates_and_warns_while_the_model_is_down(
     chosen = page.get_by_test_id("source-model-0")
     expect(chosen).to_have_value("current")
     expect(chosen.locator("option:checked")).to_contain_text("Current model (base-model)")
-    warnings = page.get_by_test_id("estimate-warning")
+    warnings = page.get_by_test_id("warnings").get_by_role("listitem")
     expect(warnings.filter(has_text="writing begins then")).to_have_count(1)
     expect(page.get_by_test_id("estimate-completions")).to_have_text("24")
     page.get_by_test_id("round-k").select_option("3")

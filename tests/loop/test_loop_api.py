@@ -77,6 +77,20 @@ def test_layers_that_the_base_lacks_are_refused(
     assert list(refused.json()["error"]["fields"]) == ["settings.run.values.lora.targets"]
 
 
+def test_a_policy_made_from_an_older_one_is_refused(ada: APIClient) -> None:
+    unsaved = ada.get(LOOP).json()["version"]
+    body = {"settings": POLICY, "active": False, "base": unsaved}
+    saved = ada.put(LOOP, body, format="json").json()
+
+    late = ada.put(LOOP, {**body, "active": True}, format="json")
+
+    assert late.status_code == 409, late.content
+    assert late.json()["error"]["code"] == "outdated"
+    assert not ada.get(LOOP).json()["active"]
+    again = {**body, "active": True, "base": saved["version"]}
+    assert ada.put(LOOP, again, format="json").json()["active"] is True
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

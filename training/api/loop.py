@@ -24,6 +24,7 @@ from training.queries import loop as reads
 from training.queries.standing import standings
 from training.services import loop
 
+FIELDS = ("settings", "active", "base")
 BY_HAND = "{name} asked for it."
 
 
@@ -41,28 +42,26 @@ class LoopView(ProjectView):
         What is wrong is named by its path in the body, as settings.gate.max_kl.
         """
         access = self.access(request, slug, MANAGE)
-        settings, active = _body(request.data)
-        loop.set_policy(
-            project_id=access.project.pk,
-            actor_id=user_of(request).pk,
-            settings=settings,
-            active=active,
-        )
+        body = _body(request.data)
+        loop.set_policy(project_id=access.project.pk, actor_id=user_of(request).pk, **body)
         return Response(reads.overview(access.project.pk))
 
 
-def _body(data: Any) -> tuple[dict[str, Any], bool]:
+def _body(data: Any) -> dict[str, Any]:
     """The service reads the settings: its words name every field."""
     if not isinstance(data, dict) or not isinstance(data.get("settings"), dict):
         message = "Send an object with the policy's settings."
         raise Invalid(message, fields={"settings": [message]})
-    if unknown := [name for name in data if name not in ("settings", "active")]:
-        raise unknown_fields(unknown, ("settings", "active"))
-    active = data.get("active", False)
+    if unknown := [name for name in data if name not in FIELDS]:
+        raise unknown_fields(unknown, FIELDS)
+    active, base = data.get("active", False), data.get("base")
     if not isinstance(active, bool):
         message = "active must be true or false."
         raise Invalid(message, fields={"active": [message]})
-    return data["settings"], active
+    if base is not None and not isinstance(base, str):
+        message = "base must be the version of a policy, a text."
+        raise Invalid(message, fields={"base": [message]})
+    return {"settings": data["settings"], "active": active, "base": base}
 
 
 _ACTIONS: dict[str, Callable[..., LoopStep]] = {

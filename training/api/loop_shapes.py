@@ -87,6 +87,11 @@ class LoopSettingsShape(Shape):
 class LoopPolicyBody(Shape):
     settings = LoopSettingsShape(help_text="The whole; what is left out has its default.")
     active = serializers.BooleanField(default=False)
+    base = serializers.CharField(
+        required=False,
+        max_length=16,
+        help_text="The version that was edited; not given: the newest. Another one is refused.",
+    )
 
 
 class LoopNext(Shape):
@@ -123,6 +128,7 @@ class LoopStepRow(Shape):
 class LoopOverview(Shape):
     settings = LoopSettingsShape()
     active = serializers.BooleanField()
+    version = serializers.CharField(help_text="Of the policy, before one is saved too.")
     owner = serializers.CharField(allow_null=True, help_text="For whom it acts; null: not saved.")
     changed_at = serializers.DateTimeField(allow_null=True)
     problem = serializers.CharField(help_text="Why the saved settings cannot be read any more.")

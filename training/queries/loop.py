@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from annotate.errors import NotFound
+from annotate.versions import version_of
 from training.evaluation import gate
 from training.loop.policy import LoopSettings, PolicyError, read
 from training.models import LoopEvent, LoopPolicy, LoopStep, StepState
@@ -64,12 +65,18 @@ def overview(project_id: int) -> dict[str, Any]:
     return {
         "settings": settings.as_json(),
         "active": unsaved.active,
+        "version": version(policy),
         "owner": policy.owner.username if policy else None,
         "changed_at": policy.changed_at if policy else None,
         "problem": problem,
         "next": _next(unsaved, settings, step, saved=policy is not None),
         "step": row(step, standings(project_id)) if step else None,
     }
+
+
+def version(policy: LoopPolicy | None) -> str:
+    """Of what is saved, for whoever edits it."""
+    return version_of([policy.settings, policy.active] if policy else None)
 
 
 def _readable(values: dict[str, Any]) -> tuple[LoopSettings, str]:

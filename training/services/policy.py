@@ -8,9 +8,11 @@ from django.db import transaction
 from annotate.errors import Invalid
 from annotate.models import Project
 from annotate.services import audit
+from annotate.versions import refuse_outdated
 from inference.queries import why_too_long
 from training.loop.policy import NEEDS_JUDGE, LoopSettings, PolicyError, Recipe, read
 from training.models import LoopPolicy
+from training.queries.loop import policy_of, version
 from training.queries.servable import rank_of, why_not
 from training.runs.assembly import Choice, assemble
 from training.runs.launching import shards
@@ -18,19 +20,29 @@ from training.services.estimates import refuse_unknown_layers
 
 
 def set_policy(
-    *, project_id: int, actor_id: int, settings: dict[str, Any] | LoopSettings, active: bool
+    *,
+    project_id: int,
+    actor_id: int,
+    settings: dict[str, Any] | LoopSettings,
+    active: bool,
+    base: str | None = None,
 ) -> LoopPolicy:
     """From the next step on; one that is under way keeps the settings it began with.
 
-    The actor becomes the owner, for whom the loop acts. Raises Invalid with the fields at fault,
-    as settings.gate.max_kl. Takes seconds where layers are named: call it outside of a transaction.
+    The actor becomes the owner, for whom the loop acts. base: the version that was edited. Takes
+    seconds where layers are named: call it outside of a transaction. Raises Invalid with the fields
+    at fault, as settings.gate.max_kl; Conflict when base is not the newest.
     """
-    return _save(project_id, actor_id, _checked(settings, active=active), active=active)
+    chosen = _checked(settings, active=active)
+    return _save(project_id, actor_id, chosen, active=active, base=base)
 
 
 @transaction.atomic
-def _save(project_id: int, actor_id: int, chosen: LoopSettings, *, active: bool) -> LoopPolicy:
+def _save(
+    project_id: int, actor_id: int, chosen: LoopSettings, *, active: bool, base: str | None
+) -> LoopPolicy:
     Project.objects.select_for_update().get(pk=project_id)
+    refuse_outdated(base, version(policy_of(project_id)), "the policy")
     policy, _ = LoopPolicy.objects.update_or_create(
         project_id=project_id,
         defaults={"settings": chosen.as_json(), "active": active, "owner_id": actor_id},

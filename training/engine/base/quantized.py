@@ -10,9 +10,10 @@ GB = 10**9
 
 
 def refuse_mostly_whole(base: Base, config: Any, name: str) -> None:
-    """Raises SpecError where most of the weights would stay in 16 bit: the experts of a mixture,
+    """Raises SpecError where most of the weights would stay in 16 bit.
 
-    which are no linear layers. Before anything is loaded, by the configuration alone.
+    Experts of a mixture do: they are no linear layers. Seen from the configuration alone, before
+    anything is loaded.
     """
     shape = ModelShape.from_config(config)
     share = shape.linear / max(1, shape.linear + shape.experts)

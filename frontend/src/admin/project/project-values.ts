@@ -24,6 +24,22 @@ export function valuesOf(project: ProjectDetail): ProjectValues {
   return structuredClone({ slug, name, description, guidelines, judging, overlap, lease_seconds });
 }
 
+/** Where each setting's name stands in the catalogue, by its path. */
+export const LABELS = {
+  name: "admin.project.name",
+  description: "admin.project.description",
+  guidelines: "admin.project.guidelinesTitle",
+  "judging.k_default": "admin.project.k",
+  "judging.ties_allowed": "admin.project.ties",
+  "judging.strength": "admin.project.strength",
+  "judging.axes": "admin.project.axes",
+  "judging.tags": "admin.project.tags",
+  "judging.rationale": "admin.project.rationale",
+  "judging.write_better": "admin.project.better",
+  overlap: "admin.project.overlap",
+  lease_seconds: "admin.project.lease",
+} as const;
+
 /** "Größe & Stil!" -> "grosse-stil": what an address may contain. */
 export function suggestedSlug(name: string): string {
   const plain = name.replace(/ß/g, "ss").normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();

@@ -6,8 +6,8 @@ import type { Page } from "./types";
 /** The loop of a project: when it turns, what a turn does, what the turns did. */
 export const getLoop = (slug: string) => get<LoopOverview>(`${projectPath(slug)}/loop`);
 
-export const savePolicy = (slug: string, settings: LoopSettings, active: boolean) =>
-  put<LoopOverview>(`${projectPath(slug)}/loop`, { settings, active });
+export const savePolicy = (slug: string, settings: LoopSettings, active: boolean, base: string) =>
+  put<LoopOverview>(`${projectPath(slug)}/loop`, { settings, active, base });
 
 /** On the last step; "step" begins one. */
 export const actOnLoop = (slug: string, action: LoopAction) => post<StepDetail>(`${projectPath(slug)}/loop/${action}`);

@@ -12,8 +12,8 @@ export const createProject = (values: ProjectValues) =>
   post<ProjectDetail>("/api/projects", { slug: values.slug, ...settingsOf(values) });
 
 /** The address of a project never changes: links to it are everywhere. */
-export const updateProject = (slug: string, values: ProjectValues) =>
-  patch<ProjectDetail>(projectPath(slug), settingsOf(values));
+export const updateProject = (slug: string, values: ProjectValues, base: string) =>
+  patch<ProjectDetail>(projectPath(slug), { ...settingsOf(values), base });
 
 /** The server takes the judging settings beside the others. */
 function settingsOf({ slug: _fixed, judging, ...values }: ProjectValues) {
@@ -26,8 +26,8 @@ export const listMembers = async (slug: string) =>
 export const addMember = (slug: string, username: string, role: Role) =>
   post<Member>(`${projectPath(slug)}/members`, { username, role });
 
-export const changeRole = (slug: string, member: number, role: Role) =>
-  patch<Member>(`${projectPath(slug)}/members/${member}`, { role });
+export const changeRole = (slug: string, member: number, role: Role, base: Role) =>
+  patch<Member>(`${projectPath(slug)}/members/${member}`, { role, base });
 
 export const removeMember = (slug: string, member: number) => del(`${projectPath(slug)}/members/${member}`);
 

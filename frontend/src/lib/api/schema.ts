@@ -2019,6 +2019,8 @@ export interface components {
         LoopOverview: {
             settings: components["schemas"]["LoopSettingsShape"];
             active: boolean;
+            /** @description Of the policy, before one is saved too. */
+            version: string;
             /** @description For whom it acts; null: not saved. */
             owner: string | null;
             /** Format: date-time */
@@ -2034,6 +2036,8 @@ export interface components {
             settings: components["schemas"]["LoopSettingsShapeRequest"];
             /** @default false */
             active: boolean;
+            /** @description The version that was edited; not given: the newest. Another one is refused. */
+            base?: string;
         };
         LoopRun: {
             method: components["schemas"]["MethodEnum"];
@@ -2352,11 +2356,8 @@ export interface components {
          * @enum {string}
          */
         ParentUseEnum: "continue" | "reference" | "both";
-        PatchedMemberRoleRequest: {
-            role?: components["schemas"]["RoleEnum"];
-        };
         /** @description The judging settings stand beside the others here. */
-        PatchedProjectSettingsRequest: {
+        PatchedChangedSettingsRequest: {
             name?: string;
             description?: string;
             guidelines?: string;
@@ -2369,6 +2370,21 @@ export interface components {
             write_better?: boolean;
             overlap?: number;
             lease_seconds?: number;
+            /** @description The version that was edited; not given: the newest. Another one is refused. */
+            base?: string;
+        };
+        PatchedMemberRoleRequest: {
+            role?: components["schemas"]["RoleEnum"];
+            /**
+             * @description The role that was changed; when it is another by now, the change is refused.
+             *
+             *     * `owner` - Owner
+             *     * `admin` - Admin
+             *     * `reviewer` - Reviewer
+             *     * `labeler` - Labeler
+             *     * `viewer` - Viewer
+             */
+            base?: components["schemas"]["RoleEnum"];
         };
         ProjectDetail: {
             slug: string;
@@ -2379,6 +2395,8 @@ export interface components {
             judging: components["schemas"]["Judging"];
             overlap: number;
             lease_seconds: number;
+            /** @description Of the settings. */
+            version: string;
             counts: components["schemas"]["Counts"];
         };
         ProjectName: {
@@ -4000,7 +4018,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["PatchedProjectSettingsRequest"];
+                "application/json": components["schemas"]["PatchedChangedSettingsRequest"];
             };
         };
         responses: {

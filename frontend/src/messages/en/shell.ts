@@ -59,6 +59,7 @@ export default {
   "table.loading": "Loading rows",
   "table.count": { one: "{n} row", other: "{n} rows" },
   "field.optional": "optional",
+  "warnings.title": "Warnings",
   "markdown.lost": "Formatting hides:",
   "markdown.showAsWritten": "Show as written",
   "markdown.asWritten": "Shown as it was written.",

@@ -96,7 +96,6 @@ export default {
   "admin.standing.judgeText": "A reward model: it judges answers and writes none.",
   "admin.standing.notServed": "not served",
 
-  "admin.doubts.title": "Warnings",
   "admin.grounds.prompts": { one: "on {n} held-out prompt", other: "on {n} held-out prompts" },
   "admin.grounds.answers": "Answers side by side",
 

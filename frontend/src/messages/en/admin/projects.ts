@@ -99,6 +99,9 @@ export default {
   "admin.settings.clean": "Everything is saved.",
   "admin.settings.discard": "Discard",
   "admin.settings.save": "Save",
+  "admin.settings.news": "Changed by somebody else",
+  "admin.settings.newsTaken": "Somebody else saved changes while you edited. They are taken into this form, beside yours. Look at them, then save.",
+  "admin.settings.bothChanged": "Somebody else changed {fields} too while you edited. The form has yours: if you save, theirs is replaced.",
 
   "admin.overview.counts": "What is in the project",
   "admin.steps.title": "From prompts to a better model",
