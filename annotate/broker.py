@@ -10,16 +10,15 @@ again.
 from typing import Any
 
 import redis
-from kombu.transport.redis import Channel
+from kombu.transport import redis as kombu_redis
+
+_CHANNEL: Any = kombu_redis.Channel
+_of_kombu = _CHANNEL._connparams
 
 
 def survive_lost_connections() -> None:
     """May be called several times."""
-    if Channel._connparams is not _connection_parameters:
-        Channel._connparams = _connection_parameters
-
-
-_of_kombu = Channel._connparams
+    _CHANNEL._connparams = _connection_parameters
 
 
 def _connection_parameters(channel: Any, asynchronous: bool = False) -> Any:

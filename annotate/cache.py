@@ -30,7 +30,7 @@ class OneWaits(redis.Redis):
         if time.monotonic() < self._again_at:
             raise redis.TimeoutError("the server did not answer a moment ago")
         try:
-            return super().execute_command(*args, **options)
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except redis.TimeoutError:
             self._again_at = time.monotonic() + PAUSE_S
             raise

@@ -124,7 +124,7 @@ def _capability(*places: Path) -> list[str]:
     """
     above = {folder for place in places for folder in place.absolute().parents}
     if all(folder.stat().st_mode & stat.S_IXOTH for folder in above):
-        return ["--inh-caps=-all", "--bounding-set=-all"]
+        return ["--inh-caps=-all"]
     return ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
 

@@ -1,5 +1,7 @@
 """What a worker does when its broker dies under it (tests/faults kills it for real)."""
 
+from typing import Any
+
 import kombu
 import pytest
 from kombu.transport.redis import Channel
@@ -12,7 +14,7 @@ from tests.services import ENV
 def test_a_channel_of_a_closed_connection_has_lost_it(valkey: Child) -> None:
     assert app.main == "prefloop"
     with kombu.Connection(ENV.broker_url) as connection:
-        channel = connection.channel()
+        channel: Any = connection.channel()
         assert isinstance(channel, Channel)
         assert channel._connparams()
         survived = connection.connection_errors

@@ -44,7 +44,7 @@ def browser(stage: Scene) -> APIClient:
 def refusing(setting: str) -> Iterator[None]:
     """It reads, and refuses every write: out of memory, or without the replicas it wants."""
     server = redis.Redis.from_url(services.ENV.cache_url)
-    before = server.config_get(setting)[setting]
+    before = server.config_get(setting)[setting] or ""
     server.config_set(setting, 1)
     try:
         yield
@@ -61,7 +61,12 @@ def hanging(valkey: Child) -> Iterator[None]:
         yield
     finally:
         os.kill(valkey.process.pid, signal.SIGCONT)
-    wait("the cache", lambda: keep("anything", 1, 60) or recall("anything") is not None)
+    wait("the cache", it_keeps)
+
+
+def it_keeps() -> bool:
+    keep("anything", 1, 60)
+    return recall("anything") == 1
 
 
 @pytest.fixture(params=["maxmemory", "min-replicas-to-write", "hangs"])
@@ -135,7 +140,7 @@ def test_nobody_else_waits_for_a_broker_that_hangs(
         raise redis.TimeoutError("Timeout reading from socket")
 
     monkeypatch.setattr(dispatch, "_again_at", 0.0)
-    monkeypatch.setattr(dispatch.current_app, "send_task", send)
+    monkeypatch.setattr("annotate.dispatch.current_app.send_task", send)
     for _ in range(3):
         dispatch._send("annotate.generate_round", {"round_id": 1})
     assert asked == ["annotate.generate_round"]

@@ -153,7 +153,7 @@ def test_valkey_hangs(run: Run, crowd: Crowd) -> None:
 @pytest.mark.parametrize("setting", ["maxmemory", "min-replicas-to-write"])
 def test_valkey_refuses(setting: str, run: Run, crowd: Crowd) -> None:
     server = valkey(run)
-    before = server.config_get(setting)[setting]
+    before = server.config_get(setting)[setting] or ""
     server.config_set(setting, 1)
     crowd.more("while Valkey refuses")
     server.config_set(setting, before)

@@ -159,9 +159,11 @@ class Handler(BaseHTTPRequestHandler):
             self.fake.always(self)
         elif self.path == "/health":
             self.send(200, b"")
+        elif not self._authorized():
+            pass
         elif self.path == "/metrics":
             self.send(200, self._metrics())
-        elif self.path == "/v1/models" and self._authorized():
+        elif self.path == "/v1/models":
             self.send_json(200, {"object": "list", "data": self._cards()})
         else:
             self.send_json(404, {"detail": "Not Found"})
@@ -176,6 +178,8 @@ class Handler(BaseHTTPRequestHandler):
             self.fake.leave(self.body)
 
     def _post(self) -> None:
+        if not self._authorized():
+            return
         if self.path.endswith("_lora_adapter"):
             self._change_adapters()
             return
@@ -186,8 +190,6 @@ class Handler(BaseHTTPRequestHandler):
             behaviour(self)
         elif self.path == "/tokenize":
             self.send_json(404, {"detail": "Not Found"})
-        elif not self._authorized():
-            pass
         elif self.body["model"] not in self.fake.models or self._is_a_lie():
             error(404, f"The model `{self.body['model']}` does not exist.")(self)
         else:
@@ -223,6 +225,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, b"Success")
 
     def _authorized(self) -> bool:
+        """Of every route but /health, as with the middleware that servers are started with."""
         expected = f"Bearer {self.fake.api_key}"
         if self.fake.api_key and self.headers.get("Authorization") != expected:
             self.send_json(401, {"error": "Unauthorized"})

@@ -60,6 +60,23 @@ def test_the_key_is_sent(fake: FakeVllm, endpoint: Endpoint) -> None:
     assert "INFERENCE_API_KEY" in error.summary
 
 
+def test_the_key_is_sent_on_every_route(fake: FakeVllm, endpoint: Endpoint) -> None:
+    """Each of them wants it, but for /health."""
+    fake.api_key = "sesame"
+
+    async def run() -> None:
+        async with ReplicaClient(endpoint, api_key="sesame") as client:
+            await client.check_health()
+            assert await client.models()
+            assert "vllm:" in await client.metrics()
+            assert (await client.tokenize("base", HELLO)).ids
+            await client.load_adapter("a", "/served/a")
+            await client.unload_adapter("a")
+
+    asyncio.run(run())
+    assert fake.lora_calls == ["load a", "unload a"]
+
+
 @pytest.mark.parametrize("content", ["", None])
 def test_an_empty_completion_is_a_completion(
     fake: FakeVllm, endpoint: Endpoint, content: str | None
