@@ -67,7 +67,8 @@ def advance_promotions() -> None:
 
 @shared_task(name=TRAIN)
 def run_training(run_id: int) -> None:
-    running.run_training(run_id=run_id)
+    """The run says that one waits; which one is taken is seen once there is a worker for it."""
+    running.run_in_turn()
 
 
 @shared_task(name="training.advance_runs", soft_time_limit=30)

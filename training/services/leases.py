@@ -15,7 +15,8 @@ from uuid import uuid4
 
 from django.core.cache import cache
 from django.db import DatabaseError, InterfaceError, connections, transaction
-from django.db.models import QuerySet
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotate.cache import forget
@@ -63,6 +64,23 @@ def take(run_id: int) -> TrainingRun | None:
     run.worker, run.phase = platform.node()[:255], "preparing"
     run.save()
     return run
+
+
+def in_turn() -> int | None:
+    """Which of the runs that wait is next: projects take turns, each with its oldest run.
+
+    The project with the fewest runs under way comes first; of those, the one that was worked for
+    longest ago. Whoever sends many runs waits behind their own.
+    """
+    runs = TrainingRun.objects.filter(project=OuterRef("project"))
+    under_way = runs.filter(state=RunState.RUNNING).order_by().values("project")
+    last = runs.filter(heartbeat_at__isnull=False).order_by("-heartbeat_at").values("heartbeat_at")
+    waiting = TrainingRun.objects.filter(state=RunState.QUEUED).annotate(
+        under_way=Coalesce(Subquery(under_way.annotate(n=Count("pk")).values("n")), 0),
+        last=Subquery(last[:1]),
+    )
+    order = ("under_way", F("last").asc(nulls_first=True), "pk")
+    return waiting.order_by(*order).values_list("pk", flat=True).first()
 
 
 def held(run: TrainingRun) -> QuerySet[TrainingRun]:

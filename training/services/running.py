@@ -46,15 +46,23 @@ class Asked(Exception):
     """Somebody canceled the run, or this worker stops."""
 
 
-def run_training(*, run_id: int) -> None:
-    """Run it, unless it does not wait any more or this worker is about to stop."""
+def run_in_turn() -> None:
+    """Run the one whose turn it is among those that wait, if this worker does not stop."""
+    while not stopping.is_set() and (run_id := leases.in_turn()) is not None:
+        if run_training(run_id=run_id):
+            return  # else another worker was faster
+
+
+def run_training(*, run_id: int) -> bool:
+    """Run it, unless it does not wait any more or this worker is about to stop: then False."""
     run = None if stopping.is_set() else leases.take(run_id)
     if run is None:
-        return
+        return False
     try:
         Start(run).run()
     except LeaseLost:
         log.warning("%s is another worker's by now, or it ended", run)
+    return True
 
 
 class Start:
