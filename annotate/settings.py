@@ -220,6 +220,8 @@ CHAT_TEMPLATE_KWARGS = ENV.chat_template_kwargs
 # Replicas read it under the same path.
 INFERENCE_ADAPTER_FOLDER = ENV.var_dir / "served"
 GENERATION_AHEAD = ENV.generation_ahead
+GENERATION_AHEAD_EACH = ENV.generation_ahead_each
+GENERATION_AHEAD_MOST = ENV.generation_ahead_most
 
 # --- web ------------------------------------------------------------------------------------
 

@@ -221,7 +221,22 @@ class Fields(BaseSettings):
         200,
         ge=1,
         le=100_000,
-        description="How many tasks of a round are written ahead of the labelers.",
+        description="How many tasks of a round are written ahead of the labelers at least: tasks "
+        "that nobody has in hand.",
+    )
+    generation_ahead_each: int = Field(
+        4,
+        ge=1,
+        le=100,
+        description="How many of these there are for each labeler who has a task in hand, where "
+        "that is more.",
+    )
+    generation_ahead_most: int = Field(
+        5000,
+        ge=1,
+        le=100_000,
+        description="How many tasks of a round are written ahead for all labelers at most, where "
+        "that is more than GENERATION_AHEAD.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="How much the logs say: DEBUG, INFO, WARNING or ERROR."

@@ -1,10 +1,10 @@
 """Why there is no task for a labeler, the nearest reason first."""
 
-from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 
 from annotate.models import OPEN_STATES, Claim, Round, Slot, Task, TaskState
 from annotate.models.claim import SPENT_STATES
+from annotate.queries.ahead import ahead_of
 from inference.queries import inference_state
 
 
@@ -44,8 +44,9 @@ def _being_written(running: QuerySet[Round]) -> dict[str, str]:
     inference = inference_state()
     if inference["state"] != "ready":
         return _reason("model_loading", f"{inference['message']} Tasks appear by themselves.")
-    ahead = Slot.objects.filter(round__in=running, ranking=None).values("task").distinct().count()
-    if ahead >= settings.GENERATION_AHEAD:
+    pending = Task.objects.filter(round=OuterRef("pk"), state=TaskState.PENDING)
+    unwritten = running.filter(Exists(pending)).values_list("pk", flat=True)
+    if not any(ahead_of(round_id).missing for round_id in unwritten):
         message = (
             "You have done everything that is written so far. The model writes more as other "
             "labelers rank theirs."

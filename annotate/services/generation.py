@@ -1,14 +1,15 @@
 """Writing a round's completions: ahead of the labelers, bounded, and safe to interrupt anywhere.
 
-One job a round: a PostgreSQL advisory lock, held by the job's only connection, keeps a second one
-out and vanishes with the process. What is missing is always read from the database, and a unique
-constraint refuses a second completion for the same place, so a job that is killed and run again
-costs nothing but time.
+One writer a round: a PostgreSQL advisory lock, held by the job's only connection, keeps a second
+one out and vanishes with the process. What is missing is always read from the database, and a
+unique constraint refuses a second completion for the same place, so a job that is killed and run
+again costs nothing but time.
 """
 
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +19,7 @@ from django.conf import settings
 from django.db import connections
 
 from annotate.services import generation_store as store
+from annotate.services import generation_turns as turns
 from annotate.services.generation_store import Order, TaskOrder
 from inference.completions import CompletionResult, Endpoint, Messages, Sampling
 from inference.errors import InferenceError
@@ -29,8 +31,10 @@ R = TypeVar("R")
 
 ATTEMPTS = 4
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
-LOOK_AGAIN_S = 1.0
+LOOK_AGAIN_S = 0.5
 AT_THE_DOOR = 2
+# Where there are more projects than places, a round is written for so long before it makes room.
+TURN_S = 60.0
 
 # Set when the worker process is asked to stop: jobs give up what is in flight and return.
 stopping = threading.Event()
@@ -46,18 +50,58 @@ class Completer(Protocol):
     async def refresh(self, endpoints: Iterable[Endpoint]) -> None: ...
 
 
-def generate_round(*, round_id: int) -> None:
+class Places:
+    """How many jobs this process runs at once; 0: it is not known, and there is always room."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        with self._lock:
+            self._taken += 1
+
+    def give(self) -> None:
+        with self._lock:
+            self._taken -= 1
+
+    @property
+    def full(self) -> bool:
+        return 0 < self.count <= self._taken
+
+
+places = Places()
+
+
+def generate_in_turn() -> None:
+    """Write the round whose turn it is, if any waits.
+
+    Which one is found out when a place is free, and not when a job is sent: the rounds of one
+    project do not keep those of others waiting behind them.
+    """
+    tried: list[int] = []
+    while not stopping.is_set() and (found := turns.waiting_rounds(count=1, but=tried)):
+        if generate_round(round_id=found[0]):
+            return
+        tried += found  # another process was faster
+
+
+def generate_round(*, round_id: int) -> bool:
     """Write completions until none is missing, or there is a reason to stop for now.
 
-    Reasons: the round was paused or ended, the labelers are GENERATION_AHEAD tasks behind, the
-    process is stopping, or another job already writes this round.
+    Reasons: the round was paused or ended, enough is written ahead of the labelers, the process is
+    stopping, another project has waited for its turn. Returns False when another job already writes
+    this round.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="database") as thread:
         try:
-            if thread.submit(store.lock, round_id).result():
+            mine = thread.submit(turns.lock, round_id).result()
+            if mine:
                 asyncio.run(_run(round_id, thread))
         finally:
             thread.submit(connections.close_all).result()
+    return mine
 
 
 async def _run(round_id: int, thread: ThreadPoolExecutor) -> None:
@@ -74,11 +118,14 @@ class Writer:
         self._completer = completer
         self._limit = AT_THE_DOOR
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._began = time.monotonic()
+        self._ending = False  # what is in flight is still waited for
 
     async def run(self) -> None:
         try:
             while await self._may_go_on():
-                await self._start_tasks()
+                if not self._ending:
+                    await self._start_tasks()
                 if not self._running:
                     break
                 await self._wait_for_one()
@@ -90,15 +137,26 @@ class Writer:
             await self._database(store.settle, self._round_id)
 
     async def _may_go_on(self) -> bool:
-        if stopping.is_set():
+        if stopping.is_set() or await self._gives_way():
             return False
         k = await self._database(store.wanted, self._round_id)
         endpoints = await self._database(ready_endpoints)
         await self._completer.refresh(endpoints)
         if k:
-            room = settings.INFERENCE_CONCURRENCY * len(endpoints) // k
-            self._limit = room + AT_THE_DOOR
+            share = await self._database(turns.share_of, self._round_id)
+            room = share.of(settings.INFERENCE_CONCURRENCY * len(endpoints)) // k
+            # Others keep the replicas busy where this round is not alone.
+            self._limit = room + AT_THE_DOOR if share.alone else max(1, room)
         return k is not None
+
+    async def _gives_way(self) -> bool:
+        """Whether to stop at once for another project. What is lost is asked again later."""
+        if not places.full:
+            return False
+        answer = await self._database(turns.gives_way, self._round_id)
+        if answer == "in turn" and time.monotonic() - self._began > TURN_S:
+            self._ending = True
+        return answer == "now"
 
     async def _start_tasks(self) -> None:
         room = self._limit - len(self._running)
@@ -109,7 +167,6 @@ class Writer:
             self._round_id,
             list(self._running),
             room,
-            settings.GENERATION_AHEAD,
         )
         for order in orders:
             self._running[order.task_id] = asyncio.create_task(self._write(order))
@@ -144,7 +201,8 @@ class Writer:
         """The answers, however long the servers are away. Raises InferenceError when it is final.
 
         An absent server is waited for; one that answers badly is asked a few times. No answers: the
-        source has another model by now, and what is missing is asked of that.
+        source has another model by now, and what is missing is asked of that; or another project
+        waits for this place.
         """
         attempts, pause = 0, FIRST_PAUSE_S
         while True:
@@ -158,7 +216,7 @@ class Writer:
                     raise
                 log.warning("task %s: %s; again in %.0f s", task.task_id, error, pause)
             await asyncio.sleep(pause)
-            if not await self._database(store.is_current, order):
+            if self._ending or not await self._database(store.is_current, order):
                 return []
             pause = min(pause * 2, LONGEST_PAUSE_S)
 

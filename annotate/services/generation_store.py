@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from django.db import close_old_connections, connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from annotate.models import Completion, Round, RoundSource, RoundState, Slot, Task, TaskState
+from annotate.models import Completion, Round, RoundSource, RoundState, Task, TaskState
+from annotate.queries.ahead import ahead_of
 from annotate.services import rounds
 from annotate.services.sampling_plan import sources_of
 from formats.documents import with_documents
 from inference.completions import CompletionResult, Messages, Sampling
-
-LOCK_CLASS = 0x726E64  # "rnd": the first half of the advisory lock's key
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +36,15 @@ class TaskOrder:
     orders: tuple[Order, ...]
 
 
-def lock(round_id: int) -> bool:
-    """Become the round's only writer for as long as this connection lives."""
-    close_old_connections()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_lock(%s::int, %s::int)", [LOCK_CLASS, round_id % 2**31]
-        )
-        (mine,) = cursor.fetchone()
-    return bool(mine)
-
-
 def wanted(round_id: int) -> int | None:
     """The round's K if it is to be written at present."""
     running = Round.objects.filter(pk=round_id, state=RoundState.GENERATING, paused=False)
     return running.values_list("k", flat=True).first()
 
 
-def next_orders(
-    round_id: int, in_the_making: Sequence[int], room: int, ahead: int
-) -> list[TaskOrder]:
-    """The next tasks to write, at most `room`, and at most `ahead` before the labelers."""
-    waiting_for_labelers = (
-        Slot.objects.filter(round_id=round_id, ranking=None).values("task").distinct().count()
-    )
-    room = min(room, ahead - waiting_for_labelers - len(in_the_making))
+def next_orders(round_id: int, in_the_making: Sequence[int], room: int) -> list[TaskOrder]:
+    """The next tasks to write, at most `room`, and no more than the labelers need ahead."""
+    room = min(room, ahead_of(round_id).missing - len(in_the_making))
     if room <= 0:
         return []
     tasks = list(
@@ -185,18 +168,3 @@ def fail(task_id: int, reason: str) -> None:
 def settle(round_id: int) -> None:
     """Let the round go on to labeling when nothing waits any more."""
     rounds.settle_round(round_id=round_id)
-
-
-def rounds_to_advance() -> list[int]:
-    """Rounds that should be written and that no process is writing."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT r.id FROM annotate_round r"
-            " WHERE r.state = 'generating' AND NOT r.paused AND NOT EXISTS ("
-            "   SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted"
-            "    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            "    AND l.classid = %s::oid AND l.objid = (r.id %% 2147483648)::oid)"
-            " ORDER BY r.id LIMIT 100",
-            [LOCK_CLASS],
-        )
-        return [row[0] for row in cursor.fetchall()]

@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 from uuid import uuid4
 
 import pytest
 from celery import current_app
 from django.db import connection, connections
+from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 from pytest_django.fixtures import Settings
 
 from annotate.models import Completion, Prompt, Role, Round, RoundState, Slot, Task, TaskState
+from annotate.queries.ahead import ACTIVE_FOR, ahead_of
 from annotate.services import generation, generation_store, rounds
 from annotate.services.claims import next_claim
+from annotate.services.generation_turns import lock, waiting_rounds
 from annotate.services.rankings import Said, submit_ranking
 from annotate.services.rounds import Source
 from inference.errors import Code, InferenceError
@@ -277,7 +281,7 @@ def test_a_job_that_runs_again_has_nothing_to_ask(new_round: NewRound) -> None:
 
 def test_only_what_is_missing_is_asked_for(new_round: NewRound) -> None:
     round_ = new_round(prompts=1, k=4)
-    (order,) = generation_store.next_orders(round_.pk, [], 1, 10)
+    (order,) = generation_store.next_orders(round_.pk, [], 1)
     whole = order.orders[0]
     part = generation_store.Order(
         whole.model, whole.served_model_id, whole.source_id, whole.sampling, (0, 2)
@@ -316,36 +320,58 @@ def test_a_second_job_leaves_the_round_to_the_first(
         raise AssertionError("two jobs at once")
 
     monkeypatch.setattr(generation, "_run", never)
-    assert generation_store.rounds_to_advance() == [round_.pk]
-    assert generation_store.lock(round_.pk)
-    assert generation_store.rounds_to_advance() == []
+    assert waiting_rounds() == [round_.pk]
+    assert lock(round_.pk)
+    assert waiting_rounds() == []
     with ThreadPoolExecutor(1) as thread:  # another connection
         thread.submit(generation.generate_round, round_id=round_.pk).result()
     connection.close()  # as when the process dies
-    assert generation_store.rounds_to_advance() == [round_.pk]
+    assert waiting_rounds() == [round_.pk]
 
 
 # --- how much at once -----------------------------------------------------------------------
 
 
 def test_it_stays_ahead_of_the_labelers_by_a_bound(new_round: NewRound, settings: Settings) -> None:
-    settings.GENERATION_AHEAD = 3
+    settings.GENERATION_AHEAD, settings.GENERATION_AHEAD_EACH = 3, 1
     round_ = new_round(prompts=8)
     lena = cast.member(round_.project, "lena", Role.LABELER)
     model = Scripted()
     write(round_, model)
     assert states(round_).count("ready") == 3
     assert round_.state == RoundState.GENERATING
-    # People label while the rest is not written yet, and the next tasks follow.
+    assert waiting_rounds() == []
+    # People label while the rest is not written yet. What they hold is not ahead of anybody.
     cast.claim(lena, round_.project)
+    assert waiting_rounds() == [round_.pk]
     write(round_, model)
-    assert states(round_).count("ready") == 3
+    assert states(round_).count("ready") == 4
     for _ in range(2):
         rank(lena.pk)
     write(round_, model)
     assert states(round_).count("ready") == 5
     positions = Task.objects.filter(state="ready").order_by("position")
     assert [task.position for task in positions] == [0, 1, 2, 3, 4]
+
+
+def test_the_more_labelers_the_further_ahead(new_round: NewRound, settings: Settings) -> None:
+    settings.GENERATION_AHEAD, settings.GENERATION_AHEAD_EACH = 2, 3
+    settings.GENERATION_AHEAD_MOST = 8
+    round_ = new_round(prompts=20, k=2)
+    write(round_, Scripted())
+    labelers = [cast.member(round_.project, f"labeler-{n}", Role.LABELER) for n in range(4)]
+    wanted = []
+    for labeler in labelers:
+        cast.claim(labeler, round_.project)
+        write(round_, Scripted())
+        wanted.append(ahead_of(round_.pk).wanted)
+        assert ahead_of(round_.pk).missing == 0
+    assert wanted == [3, 6, 8, 8]
+    # Whoever took their task long ago is not at the desk any more.
+    lease = timedelta(seconds=round_.project.lease_seconds)
+    long_ago = timezone.now() - ACTIVE_FOR - timedelta(minutes=1)
+    Slot.objects.filter(claim__labeler__in=labelers[1:]).update(lease_until=long_ago + lease)
+    assert ahead_of(round_.pk).wanted == 3
 
 
 def rank(labeler_id: int) -> None:
@@ -401,7 +427,7 @@ def test_a_round_that_is_stopped_in_the_middle(
     assert Completion.objects.count() == 4 * states(round_).count("ready")
 
     if verb is rounds.pause_round:
-        assert generation_store.rounds_to_advance() == []
+        assert waiting_rounds() == []
         rounds.resume_round(round_id=round_.pk, actor_id=round_.created_by_id)
         assert write(round_, Scripted()).state == RoundState.LABELING
         assert states(round_) == ["ready"] * 10
@@ -450,4 +476,4 @@ def test_a_broker_that_is_down_loses_nothing(
     monkeypatch.setattr(current_app, "send_task", away)
     round_ = new_round()
     assert Round.objects.get().state == RoundState.GENERATING
-    assert generation_store.rounds_to_advance() == [round_.pk]
+    assert waiting_rounds() == [round_.pk]

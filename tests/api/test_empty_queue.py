@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from annotate.models import Claim, Project, Round, RoundState, Task, TaskState, User
 from annotate.queries import empty
+from annotate.services.claims import skip
 from annotate.services.rankings import Said, submit_ranking
 from tests import cast
 
@@ -87,9 +88,11 @@ def test_writing_that_waits_for_other_labelers_says_so(
     half_written: Round,
     settings: Settings,
 ) -> None:
-    settings.GENERATION_AHEAD = 1
+    """What there is, Lena has passed on to others; of what Luis holds there is more to come."""
+    settings.GENERATION_AHEAD, settings.GENERATION_AHEAD_EACH = 1, 1
     hold(luis_user, project, 1)
-    rank(lena_user, project)
+    passed = cast.claim(lena_user, project)
+    skip(claim_id=passed.claim_id, labeler_id=lena_user.pk, reason="unsure")
     found = reason(lena)
     assert found["code"] == "waiting_for_completions"
     assert "as other labelers rank" in found["message"]
