@@ -203,6 +203,11 @@ def ready_pool() -> Pool:
     )
 
 
+def without_address(replica: Replica) -> str:
+    """What is said of a replica, for those who do not run it: its name is where it is."""
+    return replica.message.replace(f" {replica.name}", "")
+
+
 def _present(replica: Replica) -> list[Serving]:
     servings = [serving for serving in replica.servings.all() if serving.present]
     return sorted(servings, key=lambda s: (s.served_model.kind != "base", s.served_model.name))
@@ -215,7 +220,7 @@ def _overall(replicas: list[Replica]) -> tuple[str, str]:
     if times and timezone.now() - max(times) < STALE:
         for state in ("ready", "loading", "unknown", "failing", "down"):
             if found := [r for r in replicas if r.state == state]:
-                return ("loading" if state == "unknown" else state), found[0].message
+                return ("loading" if state == "unknown" else state), without_address(found[0])
     return "failing", "The inference servers are not being checked. Are worker and beat running?"
 
 
@@ -243,7 +248,7 @@ def _why_not(servings: list[Serving]) -> str:
         return "No inference server serves it now."
     for serving in servings:
         if serving.replica.state != Replica.State.READY:
-            return serving.replica.message
+            return without_address(serving.replica)
         if serving.selftest == Serving.Selftest.PENDING:
             return serving.detail or "It is being checked."
     return servings[0].detail

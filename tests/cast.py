@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from functools import cache
 
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Permission
 from rest_framework.test import APIClient
 
 from annotate.exchange.prompts import read_prompts
@@ -41,6 +42,11 @@ def person(username: str) -> User:
     return User.objects.create(
         username=username, password=_password_hash(), first_name=username.title()
     )
+
+
+def may_create_projects(user: User) -> None:
+    """Give the right as Django's admin does."""
+    user.user_permissions.add(Permission.objects.get(codename="add_project"))
 
 
 def member(project: Project, username: str, role: Role) -> User:

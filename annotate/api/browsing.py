@@ -15,6 +15,7 @@ from annotate.api.views import ProjectView, user_of
 from annotate.errors import Invalid
 from annotate.queries import rankings as reads
 from annotate.queries.access import READ_DATA
+from annotate.queries.blindness import why_incomplete
 from formats.echo import echo
 
 FILTERS = [OpenApiParameter("round", int), OpenApiParameter("labeler", str), *PAGING]
@@ -91,8 +92,21 @@ class ComparisonRow(Shape):
     created_at = serializers.DateTimeField()
 
 
+class Incomplete(Shape):
+    withheld = serializers.CharField(
+        allow_null=True, help_text="Why some are left out for me; null: none are."
+    )
+
+
+class RankingList(page_of("RankingPage", RankingRow), Incomplete):  # type: ignore[misc]
+    """A page of a project's rankings."""
+
+
+class ComparisonList(page_of("ComparisonPage", ComparisonRow), Incomplete):  # type: ignore[misc]
+    """A page of a project's comparisons."""
+
+
 RankingPage = page_of("RankingPage", RankingRow)
-ComparisonPage = page_of("ComparisonPage", ComparisonRow)
 
 
 class MyRankingsView(AskedView):
@@ -114,30 +128,36 @@ class RankingDetailView(AskedView):
 
 
 class RankingsView(ProjectView):
-    @extend_schema(parameters=FILTERS, responses=RankingPage)
+    @extend_schema(parameters=FILTERS, responses=RankingList)
     def get(self, request: Request, slug: str) -> Response:
         """The project's rankings with all their revisions, newest first."""
         access = self.access(request, slug, READ_DATA)
+        user = user_of(request)
         rows = reads.of_project(
             access.project,
+            user,
             round_number=round_number(request),
             labeler=request.query_params.get("labeler", ""),
         )
-        return Response(page(request, rows, reads.row))
+        found = page(request, rows, reads.row)
+        return Response({**found, "withheld": why_incomplete(user, access.project)})
 
 
 class ComparisonsView(ProjectView):
-    @extend_schema(parameters=[OpenApiParameter("search", str), *FILTERS], responses=ComparisonPage)
+    @extend_schema(parameters=[OpenApiParameter("search", str), *FILTERS], responses=ComparisonList)
     def get(self, request: Request, slug: str) -> Response:
         """The project's comparisons, newest first."""
         access = self.access(request, slug, READ_DATA)
+        user = user_of(request)
         rows = reads.comparisons(
             access.project,
+            user,
             round_number=round_number(request),
             labeler=request.query_params.get("labeler", ""),
             search=request.query_params.get("search", ""),
         )
-        return Response(page(request, rows, reads.comparison_row))
+        found = page(request, rows, reads.comparison_row)
+        return Response({**found, "withheld": why_incomplete(user, access.project)})
 
 
 def round_number(request: Request) -> int | None:

@@ -11,10 +11,15 @@ from annotate.api.asked import AskedView
 from annotate.api.paging import PAGING, page
 from annotate.api.shapes import Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
-from annotate.models import AuditEvent, Membership, Rationale, Role
+from annotate.errors import Forbidden
+from annotate.models import AuditEvent, Rationale, Role
 from annotate.queries import projects as reads
-from annotate.queries.access import MANAGE, Access
+from annotate.queries.access import MANAGE, Access, may_create_projects
 from annotate.services import projects
+
+MAY_NOT_CREATE = (
+    "Your account may not create projects. Ask whoever runs this Prefloop for the right to."
+)
 
 
 class Axis(Shape):
@@ -107,32 +112,6 @@ class NewProject(ProjectSettings):
     slug = serializers.SlugField(required=False, max_length=60)
 
 
-class Member(Shape):
-    id = serializers.IntegerField()
-    username = serializers.CharField()
-    name = serializers.CharField()
-    role = serializers.ChoiceField(choices=Role.choices)
-    created_at = serializers.DateTimeField()
-
-
-class Members(Shape):
-    results = Member(many=True)
-
-
-class NewMember(Shape):
-    username = serializers.CharField(max_length=150)
-    role = serializers.ChoiceField(choices=Role.choices)
-
-
-class MemberRole(Shape):
-    role = serializers.ChoiceField(choices=Role.choices)
-    base = serializers.ChoiceField(
-        choices=Role.choices,
-        required=False,
-        help_text="The role that was changed; when it is another by now, the change is refused.",
-    )
-
-
 class AuditRow(Shape):
     id = serializers.IntegerField()
     actor = serializers.CharField(allow_null=True)
@@ -153,7 +132,9 @@ class ProjectsView(AskedView):
 
     @extend_schema(request=NewProject, responses={201: ProjectDetail})
     def post(self, request: Request) -> Response:
-        """Create a project; its creator owns it."""
+        """Create a project; its creator owns it. For those who have the right to."""
+        if not may_create_projects(user_of(request)):
+            raise Forbidden(MAY_NOT_CREATE, code="may_not_create_projects")
         body = body_of(NewProject, request)
         project = projects.create_project(actor_id=user_of(request).pk, **body)
         return Response(reads.detail(Access(project, Role.OWNER)), status=201)
@@ -176,53 +157,6 @@ class ProjectDetailView(ProjectView):
         return Response(reads.detail(Access(project, access.role)))
 
 
-class MembersView(ProjectView):
-    @extend_schema(responses=Members)
-    def get(self, request: Request, slug: str) -> Response:
-        """Who takes part (1000 at most)."""
-        access = self.access(request, slug, MANAGE)
-        members = access.project.memberships.select_related("user").order_by("user__username")
-        return Response({"results": [member_shape(member) for member in members[:1000]]})
-
-    @extend_schema(request=NewMember, responses={201: Member})
-    def post(self, request: Request, slug: str) -> Response:
-        """Let a person take part."""
-        access = self.access(request, slug, MANAGE)
-        body = body_of(NewMember, request)
-        member = projects.add_member(
-            project_id=access.project.pk,
-            actor_id=user_of(request).pk,
-            username=body["username"],
-            role=Role(body["role"]),
-        )
-        return Response(member_shape(member), status=201)
-
-
-class MemberView(ProjectView):
-    @extend_schema(request=MemberRole, responses=Member)
-    def patch(self, request: Request, slug: str, member_id: int) -> Response:
-        """Give a member another role."""
-        access = self.access(request, slug, MANAGE)
-        body = body_of(MemberRole, request)
-        member = projects.change_role(
-            project_id=access.project.pk,
-            actor_id=user_of(request).pk,
-            membership_id=member_id,
-            role=Role(body["role"]),
-            base=body.get("base"),
-        )
-        return Response(member_shape(member))
-
-    @extend_schema(responses={204: None})
-    def delete(self, request: Request, slug: str, member_id: int) -> Response:
-        """End a person's part; what they ranked stays."""
-        access = self.access(request, slug, MANAGE)
-        projects.remove_member(
-            project_id=access.project.pk, actor_id=user_of(request).pk, membership_id=member_id
-        )
-        return Response(status=204)
-
-
 class AuditView(ProjectView):
     @extend_schema(parameters=PAGING, responses=AuditPage)
     def get(self, request: Request, slug: str) -> Response:
@@ -230,16 +164,6 @@ class AuditView(ProjectView):
         access = self.access(request, slug, MANAGE)
         events = AuditEvent.objects.filter(project=access.project).select_related("actor")
         return Response(page(request, events, _audit_row))
-
-
-def member_shape(member: Membership) -> dict[str, Any]:
-    return {
-        "id": member.pk,
-        "username": member.user.username,
-        "name": member.user.display_name,
-        "role": member.role,
-        "created_at": member.created_at,
-    }
 
 
 def _audit_row(event: AuditEvent) -> dict[str, Any]:

@@ -167,7 +167,7 @@ class ModelsView(ProjectView):
     def get(self, request: Request, slug: str) -> Response:
         """The models that a round may ask: first whatever the project's model is, then each."""
         access = self.access(request, slug, REVIEW)
-        return Response({"results": models_of(access.project.slug)})
+        return Response({"results": models_of(access.project)})
 
 
 class EstimateView(ProjectView):

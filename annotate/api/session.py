@@ -21,6 +21,7 @@ from annotate.api.shapes import Shape
 from annotate.api.views import body_of, user_of
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.models import User
+from annotate.queries.access import may_create_projects
 from annotate.services import audit
 
 MAX_TOKENS = 20
@@ -31,6 +32,7 @@ class SessionUser(Shape):
     username = serializers.CharField()
     name = serializers.CharField()
     is_staff = serializers.BooleanField()
+    may_create_projects = serializers.BooleanField()
 
 
 class SessionShape(Shape):
@@ -103,6 +105,7 @@ class SessionView(AskedView):
                 "username": user.username,
                 "name": user.display_name,
                 "is_staff": user.is_staff,
+                "may_create_projects": may_create_projects(user),
             }
             if isinstance(user, User)
             else None,

@@ -11,8 +11,8 @@ from annotate.api.asked import AskedView
 from annotate.api.shapes import Shape
 from annotate.api.views import user_of
 from annotate.errors import NotFound
-from annotate.models import Membership
-from annotate.queries.access import MANAGE
+from annotate.models import User
+from annotate.queries.access import runs_servers
 from inference.queries import inference_detail, inference_state
 
 STATES = ["ready", "loading", "down", "failing"]
@@ -67,9 +67,10 @@ class HealthView(AskedView):
 
     @extend_schema(responses=Health)
     def get(self, request: Request) -> Response:
-        """Whether everything is there; the details are for those who signed in."""
+        """Whether everything is there; where the servers are is for those who run them."""
         inference = dict(inference_state())
-        if not request.user.is_authenticated:
+        user = request.user
+        if not (isinstance(user, User) and runs_servers(user)):
             inference.pop("replicas", None)
         status = "ok" if inference["state"] == "ready" else "degraded"
         return Response({"status": status, "inference": inference})
@@ -78,9 +79,10 @@ class HealthView(AskedView):
 class InferenceView(AskedView):
     @extend_schema(responses=InferenceReport)
     def get(self, request: Request) -> Response:
-        """What each replica serves, and why one is not used. For admins of any project."""
-        user = user_of(request)
-        manages = Membership.objects.filter(user=user, role__in=MANAGE).exists()
-        if not (manages or user.is_staff):
+        """What each replica serves, and why one is not used. For superusers and staff.
+
+        It names addresses, and the models of all projects.
+        """
+        if not runs_servers(user_of(request)):
             raise NotFound
         return Response(inference_detail())

@@ -53,6 +53,7 @@ class ExportedRanking:
     The preference exports need `comparisons` only, the ranking exports all the others.
     unacceptable: completion id -> reason. ratings: axis -> completion id as text -> value.
     shown: completion ids in the order in which the labeler saw them.
+    could_look: as in `annotate.models.Ranking`.
     """
 
     id: int
@@ -69,6 +70,7 @@ class ExportedRanking:
     created_at: datetime | None = None
     revision: int = 1
     counted: bool = True
+    could_look: bool | None = None
 
 
 @dataclass(slots=True)

@@ -4,7 +4,8 @@ The columns of both formats are those of SCHEMA, in this order. Completions are 
 position in `completions`: `tiers` best first, ties inside a tier, identical answers in the tier of
 the best placed of them; `strengths` between neighbouring tiers (3 significantly, 2 clearly,
 1 slightly, 0 not said); `unacceptable` and its reasons one entry a completion; `shown` the order in
-which the labeler saw them.
+which the labeler saw them. `could_look`: yes where the labeler's role, when they ranked, let them
+export what names the models and what others said; unknown of rankings from before this was kept.
 
 `documents_json`, `ratings_json` and `tags_json` are JSON texts, because they may be empty: readers
 of JSONL take a column's type from its first rows, and cannot change it when the first entry comes.
@@ -62,6 +63,7 @@ SCHEMA = pa.schema(
         ("created_at", pa.string()),
         ("revision", pa.int64()),
         ("counted", pa.bool_()),
+        ("could_look", pa.string()),
         ("tiers", pa.list_(_NUMBERS)),
         ("strengths", _NUMBERS),
         ("unacceptable", pa.list_(pa.bool_())),
@@ -73,6 +75,8 @@ SCHEMA = pa.schema(
         ("tags_json", pa.string()),
     ]
 )
+
+_COULD_LOOK = {True: "yes", False: "no", None: "unknown"}
 
 Row = dict[str, object]
 
@@ -153,6 +157,7 @@ def _said(ranking: ExportedRanking, positions: dict[int, int], same: dict[int, i
         "created_at": _moment(ranking.created_at),
         "revision": ranking.revision,
         "counted": ranking.counted,
+        "could_look": _COULD_LOOK[ranking.could_look],
         "tiers": [[at(completion) for completion in tier] for tier in judgment.tiers],
         "strengths": [strength or 0 for strength in judgment.strengths] or [0] * steps,
         "unacceptable": [completion in bad for completion in positions],

@@ -6,7 +6,9 @@ from annotate.models.comparison import Comparison
 from annotate.models.completion import Completion
 from annotate.models.demonstration import Demonstration
 from annotate.models.draft import Draft, KeptDraft
+from annotate.models.invitation import MAX_INVITATIONS, Invitation
 from annotate.models.judging import JudgingSettings
+from annotate.models.owned_adapter import OwnedAdapter
 from annotate.models.project import (
     MAX_K,
     MAX_OVERLAP,
@@ -23,6 +25,7 @@ from annotate.models.task import Slot, Task, TaskState
 from annotate.models.user import User
 
 __all__ = [
+    "MAX_INVITATIONS",
     "MAX_K",
     "MAX_OVERLAP",
     "MIN_K",
@@ -36,9 +39,11 @@ __all__ = [
     "Demonstration",
     "Draft",
     "FlagKind",
+    "Invitation",
     "JudgingSettings",
     "KeptDraft",
     "Membership",
+    "OwnedAdapter",
     "Project",
     "Prompt",
     "Ranking",

@@ -43,6 +43,11 @@ class Ranking(models.Model):
     tags = ArrayField(models.CharField(max_length=40), default=list)
     rationale = models.TextField(blank=True)
     active_ms = models.PositiveIntegerField(default=0)
+    could_look = models.BooleanField(
+        null=True,
+        help_text="Its labeler's role let them export what names the models and what others said. "
+        "Not known of rankings from before this was recorded.",
+    )
 
     revision = models.PositiveIntegerField(default=1)
     supersedes = models.OneToOneField(

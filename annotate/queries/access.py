@@ -32,25 +32,49 @@ def project_for(user: User, slug: str, roles: frozenset[Role] = SEE) -> Access:
     """The project and the user's role in it.
 
     Raises NotFound for strangers, who must not learn that it exists, and Forbidden for members
-    whose role does not suffice. Superusers run every project.
+    whose role does not suffice.
     """
     membership = (
         Membership.objects.select_related("project").filter(user=user, project__slug=slug).first()
     )
-    if membership is not None:
-        access = Access(membership.project, Role(membership.role))
-    elif user.is_superuser and (project := Project.objects.filter(slug=slug).first()):
-        access = Access(project, Role.ADMIN)
-    else:
+    project = membership.project if membership else None
+    if project is None and user.is_superuser:
+        project = Project.objects.filter(slug=slug).first()
+    role = role_of(user, membership)
+    if project is None or role is None:
         raise NotFound
-    require(access.role, roles)
-    return access
+    require(role, roles)
+    return Access(project, role)
+
+
+def role_of(user: User, membership: Membership | None) -> Role | None:
+    """What a person is in a project; None: a stranger.
+
+    Superusers run every project, and no membership takes that away from them: else whoever adds
+    them as a viewer would lock them out.
+    """
+    role = None if membership is None else Role(membership.role)
+    return Role.ADMIN if user.is_superuser and role != Role.OWNER else role
+
+
+def role_in(user: User, project_id: int) -> Role | None:
+    """The same, of a project by its id."""
+    return role_of(user, Membership.objects.filter(user=user, project_id=project_id).first())
 
 
 def labels_in(user: User, project_id: int) -> bool:
     """Whether the user labels in the project at present."""
-    member = Membership.objects.filter(project_id=project_id, user=user, role__in=LABEL)
-    return user.is_superuser or member.exists()
+    return role_in(user, project_id) in LABEL
+
+
+def may_create_projects(user: User) -> bool:
+    """Whether the user has the right to create projects. Django's admin gives it."""
+    return user.has_perm("annotate.add_project")
+
+
+def runs_servers(user: User) -> bool:
+    """Whether the user may see where the servers are, and all that they serve."""
+    return user.is_staff or user.is_superuser
 
 
 def require(role: Role | str, roles: frozenset[Role]) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+from annotate.models import Project
+from annotate.queries.own_models import own_models
 from inference.models import ServedModel
 from inference.queries import available_models, meaning_of
 
@@ -22,15 +24,17 @@ def current_model(slug: str) -> ServedModel | None:
     return meaning_of(alias_of(slug))
 
 
-def models_of(slug: str) -> list[dict[str, Any]]:
+def models_of(project: Project) -> list[dict[str, Any]]:
     """What the sources of a round may be: first whatever the project's model is, then each name.
 
-    The first has the id of what it means now: a client that takes it by its id gets just that.
+    Adapters of other projects are not among them. The first has the id of what it means now: a
+    client that takes it by its id gets just that.
     """
-    rows = [{**asdict(model), "means": ""} for model in available_models()]
-    model = current_model(slug)
+    own = set(own_models(project.pk).values_list("pk", flat=True))
+    rows = [{**asdict(model), "means": ""} for model in available_models() if model.id in own]
+    model = current_model(project.slug)
     current = next((row for row in rows if model is not None and row["id"] == model.pk), None)
     if current is None:
         return rows
-    first = {**current, "name": alias_of(slug), "kind": CURRENT, "means": current["name"]}
+    first = {**current, "name": alias_of(project.slug), "kind": CURRENT, "means": current["name"]}
     return [first, *rows]

@@ -62,7 +62,8 @@ SELECT ranking_id, array_agg(id ORDER BY id), array_agg(winner_id ORDER BY id),
 """
 _RANKINGS = """
 SELECT r.task_id, r.id, u.username, r.tiers::text, r.strengths::text, r.unacceptable::text,
-       r."order", r.ratings::text, r.tags, r.rationale, r.active_ms, r.created_at, r.revision
+       r."order", r.ratings::text, r.tags, r.rationale, r.active_ms, r.created_at, r.revision,
+       r.could_look
   FROM annotate_ranking r JOIN annotate_user u ON u.id = r.labeler_id
  WHERE r.task_id = ANY(%s) AND r.current ORDER BY r.id
 """
@@ -167,6 +168,7 @@ def _ranking(
     active_ms: int,
     created_at: datetime,
     revision: int,
+    could_look: bool | None,
     *,
     counted: bool,
 ) -> ExportedRanking:
@@ -184,6 +186,7 @@ def _ranking(
         created_at=created_at,
         revision=revision,
         counted=counted,
+        could_look=could_look,
     )
 
 

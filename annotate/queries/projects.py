@@ -3,7 +3,7 @@
 from typing import Any
 
 from annotate.models import Comparison, Project, Ranking, User
-from annotate.queries.access import Access
+from annotate.queries.access import Access, role_of
 from annotate.versions import version_of
 
 
@@ -15,7 +15,7 @@ def of_member(user: User) -> list[dict[str, Any]]:
             "slug": membership.project.slug,
             "name": membership.project.name,
             "description": membership.project.description,
-            "role": membership.role,
+            "role": role_of(user, membership),
         }
         for membership in memberships
     ]

@@ -6,14 +6,16 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from annotate.errors import Invalid
-from annotate.models import Claim, ClaimState, Membership, Role, User
-from annotate.queries.access import LABEL
+from annotate.models import Claim, ClaimState, Membership, User
+from annotate.queries.access import LABEL, role_of
 from annotate.queries.empty import why_empty
 from formats.echo import echo
+
+QUEUES = 100
 
 _WAITING = """
 SELECT count(DISTINCT s.task_id)
@@ -32,11 +34,19 @@ SELECT count(DISTINCT s.task_id)
 def of_labeler(user: User, zone: ZoneInfo) -> list[dict[str, Any]]:
     """The projects that a person takes part in (100 at most), with what waits for them there.
 
+    Where they worked last comes first, and of the others what they joined first: nobody else can
+    push it off the list. Of those, what has work for them stands before what has none.
     zone: where the person is; their day begins at midnight there.
     """
-    memberships = user.memberships.select_related("project").order_by("project__name")[:100]
+    worked = Claim.objects.filter(labeler=user, project=OuterRef("project")).order_by("-pk")
+    memberships = (
+        user.memberships.select_related("project")
+        .annotate(worked=Subquery(worked.values("pk")[:1]))
+        .order_by(F("worked").desc(nulls_last=True), "pk")[:QUEUES]
+    )
     began = midnight(zone)
-    return [_queue(user, membership, began) for membership in memberships]
+    rows = [_queue(user, membership, began) for membership in memberships]
+    return sorted(rows, key=lambda row: not row["waiting"])
 
 
 def zone_named(name: str) -> ZoneInfo:
@@ -58,13 +68,13 @@ def _zones() -> frozenset[str]:
 
 
 def _queue(user: User, membership: Membership, today: datetime) -> dict[str, Any]:
-    project_id, role = membership.project_id, membership.role
+    project_id, role = membership.project_id, role_of(user, membership)
     labels = role in LABEL
     waiting = waiting_for(project_id, user.pk) if labels else 0
     mine = user_rankings(project_id, user.pk)
     return {
         "project": {"slug": membership.project.slug, "name": membership.project.name},
-        "role": Role(role).value,
+        "role": role,
         "waiting": waiting,
         "ranked_today": mine.filter(ended_at__gte=today).count(),
         "ranked_total": mine.count(),

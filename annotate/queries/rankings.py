@@ -4,10 +4,11 @@ from typing import Any
 
 from django.db.models import F, Q, QuerySet
 
-from annotate.errors import NotFound
+from annotate.errors import Forbidden, NotFound
 from annotate.letters import LETTERS, alike_in_letters, in_letters
-from annotate.models import Comparison, Completion, Membership, Project, Ranking, User
-from annotate.queries.access import REVIEW
+from annotate.models import Comparison, Completion, Project, Ranking, User
+from annotate.queries.access import REVIEW, role_in
+from annotate.queries.blindness import NOT_YET, is_withheld, withheld
 
 EXCERPT = 240
 
@@ -17,9 +18,11 @@ def mine(user: User) -> QuerySet[Ranking]:
     return _rows().filter(labeler=user, project__memberships__user=user)
 
 
-def of_project(project: Project, *, round_number: int | None, labeler: str) -> QuerySet[Ranking]:
-    """A project's rankings, all revisions of them."""
-    rows = _rows().filter(project=project)
+def of_project(
+    project: Project, reader: User, *, round_number: int | None, labeler: str
+) -> QuerySet[Ranking]:
+    """A project's rankings, all revisions of them, but those that the reader must not see yet."""
+    rows = _rows().filter(~withheld(reader, project.pk), project=project)
     if round_number is not None:
         rows = rows.filter(round__number=round_number)
     return rows.filter(labeler__username=labeler) if labeler else rows
@@ -51,21 +54,21 @@ def row(ranking: Ranking) -> dict[str, Any]:
 def seen_by(user: User, ranking_id: int) -> tuple[Ranking, bool]:
     """A ranking, and whether the reader may know which model wrote what.
 
-    Raises NotFound unless it is the reader's own or in a project that they review.
+    Raises NotFound unless it is the reader's own or in a project that they review, and Forbidden
+    while they may still judge its task.
     """
     rows = _rows().select_related("demonstration", "supersedes", "claim__settings")
     ranking = rows.filter(pk=ranking_id).first()
     if ranking is None:
         raise NotFound
-    role = (
-        Membership.objects.filter(project_id=ranking.project_id, user=user)
-        .values_list("role", flat=True)
-        .first()
-    )
-    reviews = role in REVIEW or user.is_superuser
-    if not reviews and (role is None or ranking.labeler_id != user.pk):
+    role, own = role_in(user, ranking.project_id), ranking.labeler_id == user.pk
+    reviews = role in REVIEW
+    if not reviews and (role is None or not own):
         raise NotFound
-    return ranking, reviews
+    blind = reviews and is_withheld(user, ranking)
+    if blind and not own:
+        raise Forbidden(NOT_YET, code="still_to_judge")
+    return ranking, reviews and not blind
 
 
 def detail(ranking: Ranking, *, with_provenance: bool) -> dict[str, Any]:
@@ -117,11 +120,13 @@ def _response(label: str, completion: Completion, with_provenance: bool) -> dict
 
 
 def comparisons(
-    project: Project, *, round_number: int | None, labeler: str, search: str
+    project: Project, reader: User, *, round_number: int | None, labeler: str, search: str
 ) -> QuerySet[Comparison]:
-    """A project's comparisons of current rankings."""
+    """A project's comparisons of current rankings, but those that the reader must not see yet."""
     rows = (
-        Comparison.objects.filter(ranking__project=project)
+        Comparison.objects.filter(
+            ~withheld(reader, project.pk, ranking="ranking__"), ranking__project=project
+        )
         .select_related("winner", "loser", "ranking__round", "ranking__labeler")
         .annotate(prompt_excerpt=F("ranking__task__prompt__excerpt"))
     )

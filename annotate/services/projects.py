@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from annotate.errors import Conflict, Forbidden, Invalid, NotFound
-from annotate.models import Membership, Project, Role, User
+from annotate.models import Invitation, Membership, Project, Role, User
 from annotate.queries import projects as queries
 from annotate.queries.access import LABEL
 from annotate.services import audit, claims
@@ -87,17 +87,22 @@ def _saved(project: Project, values: dict[str, Any]) -> Project:
 
 @transaction.atomic
 def add_member(*, project_id: int, actor_id: int, username: str, role: Role) -> Membership:
-    """Let a person take part. Raises Invalid for an unknown name, Conflict for a member."""
+    """Let a person take part without asking them, which is for superusers alone.
+
+    Others invite (`services.invitations`). Raises Invalid for an unknown name, Conflict for a
+    member.
+    """
     user = User.objects.filter(username=username, is_active=True).first()
     if user is None:
         message = f"Nobody here is called “{username}”. Ask them for their user name."
         raise Invalid(message, fields={"username": [message]})
-    _refuse_unless_owner(project_id, actor_id, role)
+    refuse_unless_owner(project_id, actor_id, role)
     try:
         with transaction.atomic():
             membership = Membership.objects.create(project_id=project_id, user=user, role=role)
     except IntegrityError:
         raise Conflict(f"{username} is a member already; change the role instead.") from None
+    Invitation.objects.filter(project_id=project_id, username=username).delete()
     audit.record(
         verb="added",
         of=membership,
@@ -117,10 +122,10 @@ def change_role(
 
     base: the role that they had where it was changed. Raises Conflict when it is another by now.
     """
-    membership = _member(project_id, membership_id)
+    membership = _member(project_id, pk=membership_id)
     refuse_outdated(base, str(membership.role), f"the role of {membership.user.username}")
     before, membership.role = Role(membership.role), role
-    _refuse_unless_owner(project_id, actor_id, before, role)
+    refuse_unless_owner(project_id, actor_id, before, role)
     membership.save(update_fields=["role"])
     if role not in LABEL:
         claims.release_all(project_id=project_id, labeler_id=membership.user_id)
@@ -140,33 +145,41 @@ def change_role(
 @transaction.atomic
 def remove_member(*, project_id: int, actor_id: int, membership_id: int) -> None:
     """End a person's part in the project; what they ranked stays, what they hold goes back."""
-    membership = _member(project_id, membership_id)
-    _refuse_unless_owner(project_id, actor_id, Role(membership.role))
+    membership = _member(project_id, pk=membership_id)
+    refuse_unless_owner(project_id, actor_id, Role(membership.role))
+    _end(membership, "removed", actor_id)
+
+
+@transaction.atomic
+def leave(*, project_id: int, user_id: int) -> None:
+    """End one's own part, in any role; the last owner or admin stays. Raises NotFound, Conflict."""
+    _end(_member(project_id, user_id=user_id), "left", user_id)
+
+
+def _end(membership: Membership, verb: str, actor_id: int) -> None:
     audit.record(
-        verb="removed",
+        verb=verb,
         of=membership,
-        project_id=project_id,
+        project_id=membership.project_id,
         actor_id=actor_id,
         username=membership.user.username,
     )
     membership.delete()
-    claims.release_all(project_id=project_id, labeler_id=membership.user_id)
-    _refuse_without_manager(project_id)
+    claims.release_all(project_id=membership.project_id, labeler_id=membership.user_id)
+    _refuse_without_manager(membership.project_id)
 
 
-def _member(project_id: int, membership_id: int) -> Membership:
+def _member(project_id: int, **which: int) -> Membership:
     Project.objects.select_for_update().get(pk=project_id)
     membership = (
-        Membership.objects.select_related("user")
-        .filter(pk=membership_id, project_id=project_id)
-        .first()
+        Membership.objects.select_related("user").filter(project_id=project_id, **which).first()
     )
     if membership is None:
         raise NotFound
     return membership
 
 
-def _refuse_unless_owner(project_id: int, actor_id: int, *roles: Role) -> None:
+def refuse_unless_owner(project_id: int, actor_id: int, *roles: Role) -> None:
     """An admin neither appoints nor removes owners."""
     if Role.OWNER not in roles:
         return

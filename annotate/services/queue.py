@@ -62,7 +62,7 @@ class HeldTask:
 
 _STANDING = """
 SELECT p.id, p.lease_seconds,
-       CASE WHEN m.role IS NULL AND u.is_superuser THEN 'admin' ELSE m.role END,
+       CASE WHEN u.is_superuser AND m.role IS DISTINCT FROM 'owner' THEN 'admin' ELSE m.role END,
        ARRAY(SELECT c.id FROM annotate_claim c
                JOIN annotate_slot s ON s.claim_id = c.id AND s.ranking_id IS NULL
                JOIN annotate_round r ON r.id = s.round_id

@@ -105,10 +105,15 @@ WITH said AS (
     INSERT INTO annotate_ranking
            (project_id, round_id, task_id, claim_id, labeler_id, key, "order", tiers,
             unacceptable, strengths, ratings, tags, rationale, active_ms, revision, current,
-            created_at)
+            could_look, created_at)
     VALUES (%(project)s, %(round)s, %(task)s, %(claim)s, %(labeler)s, %(key)s, %(order)s,
             %(tiers)s, %(unacceptable)s, %(strengths)s, %(ratings)s, %(tags)s, %(rationale)s,
-            %(active_ms)s, 1, true, now())
+            %(active_ms)s, 1, true,
+            EXISTS (SELECT FROM annotate_membership m
+                     WHERE m.project_id = %(project)s AND m.user_id = %(labeler)s
+                       AND m.role IN ('owner', 'admin', 'reviewer'))
+            OR EXISTS (SELECT FROM annotate_user u WHERE u.id = %(labeler)s AND u.is_superuser),
+            now())
     RETURNING id, created_at
 ), pairs AS (
     INSERT INTO annotate_comparison (ranking_id, winner_id, loser_id, tie, strength,

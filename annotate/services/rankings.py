@@ -21,7 +21,7 @@ from annotate.models import (
     Ranking,
     Slot,
 )
-from annotate.queries.access import labels_in
+from annotate.queries.access import REVIEW, labels_in, role_in
 from annotate.ranking import (
     InvalidJudgment,
     Judgment,
@@ -143,6 +143,7 @@ def revise_ranking(*, ranking_id: int, labeler_id: int, key: UUID, said: Said) -
         revision=old.revision + 1,
         supersedes=old,
         order=standing.order,
+        could_look=role_in(old.labeler, old.project_id) in REVIEW,
         **row,
     )
     Comparison.objects.bulk_create([_comparison(new.pk, pair) for pair in pairs])

@@ -20,12 +20,13 @@ from annotate.models import (
     TaskState,
 )
 from annotate.queries.current_model import current_model
+from annotate.queries.own_models import own_models
 from annotate.queries.prompts import PromptFilter, matching
 from annotate.services import audit
-from inference.models import ServedModel
 from inference.queries import why_too_long
 
 MAX_PROMPTS = 200_000
+NOT_SERVED = "One of the models is not served any more. Reload and choose again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +89,14 @@ def _asked_now(project: Project, sources: Sequence[Source]) -> list[int]:
         message = "Choose between one and nine models to write the completions."
         raise Invalid(message, fields={"sources": [message]})
     named = [source.served_model_id for source in sources if not source.follows]
-    known = set(ServedModel.objects.filter(pk__in=named).values_list("pk", flat=True))
+    known = set(own_models(project.pk).filter(pk__in=named).values_list("pk", flat=True))
     asked = []
     for number, source in enumerate(sources):
         if reason := why_too_long(source.max_tokens):
             raise Invalid(reason, fields={f"sources.{number}.max_tokens": [reason]})
         model_id = _current_model(project) if source.follows else source.served_model_id
         if model_id is None or not (source.follows or model_id in known):
-            message = "One of the models is not served any more. Reload and choose again."
-            raise Invalid(message, fields={"sources": [message]})
+            raise Invalid(NOT_SERVED, fields={"sources": [NOT_SERVED]})
         asked.append(model_id)
     return asked
 
@@ -115,6 +115,13 @@ def _point_followers(round_: Round) -> None:
     if followers.exists():
         project = Project.objects.select_for_update(no_key=True).get(pk=round_.project_id)
         followers.update(served_model_id=_current_model(project))
+
+
+def _refuse_foreign(round_: Round) -> None:
+    """A draft from before adapters had owners may name another project's."""
+    own = own_models(round_.project_id).values("pk")
+    if RoundSource.objects.filter(round=round_).exclude(served_model__in=own).exists():
+        raise Invalid(NOT_SERVED, fields={"sources": [NOT_SERVED]})
 
 
 def _count_prompts(project_id: int, prompts: PromptFilter) -> int:
@@ -140,6 +147,7 @@ def start_round(*, round_id: int, actor_id: int) -> Round:
     prompts = PromptFilter(**round_.prompt_filter)
     _count_prompts(round_.project_id, prompts)
     _point_followers(round_)
+    _refuse_foreign(round_)
     _make_tasks(round_, prompts)
     round_.state, round_.started_at = RoundState.GENERATING, timezone.now()
     round_.save(update_fields=["state", "started_at"])

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from annotate.models import Claim, Membership, Project, Prompt, Role, Round
 from annotate.services.drafts import keep_beside
+from annotate.services.invitations import invite
 from annotate.services.projects import create_project
 from annotate.services.rankings import Said, submit_ranking
 from tests import cast
@@ -57,6 +58,8 @@ def set_up() -> Scene:
     project = create_project(
         actor_id=ada.pk, slug="tone", name="Tone of voice", guidelines="guarded", overlap=2
     )
+    cast.may_create_projects(ada)
+    nina = invite(project_id=project.pk, actor_id=ada.pk, username="nina", role=Role.LABELER)
     lena = cast.member(project, "lena", Role.LABELER)
     vera = cast.member(project, "vera", Role.VIEWER)
     rita = cast.member(project, "rita", Role.REVIEWER)
@@ -88,6 +91,7 @@ def set_up() -> Scene:
             "claim_id": held.claim_id,
             "kept_id": kept,
             "ranking_id": receipt.id,
+            "invitation_id": nina.pk,
             "member_id": Membership.objects.get(project=project, user=vera).pk,
             "prompt_id": Prompt.objects.earliest("pk").pk,
             "number": round_.number,

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from annotate.models import Claim, Project, Prompt, Ranking, Round, Slot, Split, User
 from annotate.queries import export
+from annotate.services.projects import create_project
 from tests import cast
 
 TIERS = [["B"], ["A", "D"], ["C"]]
@@ -230,8 +231,8 @@ def test_a_split_for_itself(
 
 def test_other_projects_stay_out(ada: APIClient, lena: APIClient, round_one: Round) -> None:
     rank(lena)
-    ada.post("/api/projects", {"slug": "other", "name": "Other"}, format="json")
-
+    owner = User.objects.get(username="ada")
+    create_project(actor_id=owner.pk, slug="other", name="Other")
     assert ada.get("/api/projects/other/export/rankings.jsonl").getvalue() == b""
 
 

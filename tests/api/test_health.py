@@ -6,8 +6,9 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from annotate.models import Project
+from annotate.models import Project, User
 from inference.models import Replica, ServedModel, Serving
+from tests import cast
 
 
 @pytest.fixture
@@ -23,18 +24,32 @@ def replica(db: None) -> Replica:
     return found
 
 
-def test_all_is_well(replica: Replica, lena: APIClient) -> None:
-    health = lena.get("/api/health").json()
+@pytest.fixture
+def stella(db: None) -> APIClient:
+    """She runs the servers, and is in no project."""
+    user = cast.person("stella")
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    return cast.signed_in(User.objects.get(pk=user.pk))
+
+
+def test_all_is_well(replica: Replica, stella: APIClient) -> None:
+    health = stella.get("/api/health").json()
     assert health["status"] == "ok"
     assert health["inference"]["state"] == "ready"
     assert health["inference"]["replicas"] == [{"name": "gpu-1", "state": "ready", "message": ""}]
 
 
-def test_strangers_learn_the_state_only(replica: Replica) -> None:
-    response = APIClient().get("/api/health")
-    assert response.status_code == 200
-    assert set(response.json()["inference"]) == {"state", "message"}
-    assert b"gpu-1" not in response.content
+def test_all_others_learn_the_state_and_no_address(
+    replica: Replica, lena: APIClient, ada: APIClient
+) -> None:
+    Replica.objects.update(state="down", message="The inference server gpu-1 cannot be reached.")
+    for client in (APIClient(), lena, ada):
+        response = client.get("/api/health")
+        assert response.status_code == 200
+        assert response.json()["inference"] == {
+            "state": "down",
+            "message": "The inference server cannot be reached.",
+        }
 
 
 @pytest.mark.parametrize("state", ["loading", "failing", "down"])
@@ -59,11 +74,11 @@ def test_no_server_is_known(db: None) -> None:
     assert health["inference"]["state"] == "down"
 
 
-def test_admins_see_what_is_served_and_why_not(
-    replica: Replica, project: Project, ada: APIClient
+def test_who_runs_the_servers_sees_what_is_served_and_why_not(
+    replica: Replica, project: Project, stella: APIClient, ada: APIClient, lena: APIClient
 ) -> None:
     Serving.objects.update(selftest="failed", detail="It answers as another one.")
-    (shown,) = ada.get("/api/inference").json()["replicas"]
+    (shown,) = stella.get("/api/inference").json()["replicas"]
     assert shown["url"] == "http://gpu-1:8000"
     assert shown["served"] == [
         {
@@ -73,6 +88,8 @@ def test_admins_see_what_is_served_and_why_not(
             "detail": "It answers as another one.",
         }
     ]
+    for client in (ada, lena):
+        assert client.get("/api/inference").status_code == 404
 
 
 def test_models_of_a_project_say_why_they_are_not_available(

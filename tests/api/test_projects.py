@@ -5,12 +5,32 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from annotate.models import AuditEvent, Membership, Project, Role
+from annotate.models import AuditEvent, Membership, Project, Role, User
+from tests import cast
 
 ADDRESS = "/api/projects"
 
 
-def test_whoever_creates_a_project_owns_it(lena: APIClient) -> None:
+@pytest.fixture(autouse=True)
+def _ada_may_create(ada_user: User) -> None:
+    cast.may_create_projects(ada_user)
+
+
+def test_creating_projects_is_a_right(lena: APIClient, lena_user: User, ada: APIClient) -> None:
+    for client, may in ((ada, True), (lena, False)):
+        assert client.get("/api/session").json()["user"]["may_create_projects"] is may
+    refused = lena.post(ADDRESS, {"name": "Mine"}, format="json")
+    assert refused.status_code == 403
+    assert refused.json()["error"]["code"] == "may_not_create_projects"
+    assert "Ask whoever runs this Prefloop" in refused.json()["error"]["message"]
+    assert not Project.objects.filter(name="Mine").exists()
+    User.objects.filter(pk=lena_user.pk).update(is_superuser=True)
+    lena.force_login(User.objects.get(pk=lena_user.pk))
+    assert lena.post(ADDRESS, {"name": "Mine"}, format="json").status_code == 201
+
+
+def test_whoever_creates_a_project_owns_it(lena: APIClient, lena_user: User) -> None:
+    cast.may_create_projects(lena_user)
     made = lena.post(ADDRESS, {"name": "My Project"}, format="json")
     assert made.status_code == 201, made.content
     project = made.json()

@@ -7,7 +7,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
-from annotate.models import AuditEvent, Project, Prompt
+from annotate.models import AuditEvent, Project, Prompt, User
+from annotate.services.projects import create_project
 
 ADDRESS = "/api/projects/tone/prompts"
 NASTY = [
@@ -115,7 +116,8 @@ def test_the_same_file_twice_adds_nothing(ada: APIClient, project: Project) -> N
 
 def test_another_project_takes_the_same_prompts(ada: APIClient, project: Project) -> None:
     paste(ada, '{"prompt": "Hello"}')
-    ada.post("/api/projects", {"name": "Other"}, format="json")
+    owner = User.objects.get(username="ada")
+    create_project(actor_id=owner.pk, slug="other", name="Other")
     body = {"text": '{"prompt": "Hello"}', "format": "jsonl"}
     report = ada.post("/api/projects/other/prompts/import", body, format="json").json()
     assert report["imported"] == 1

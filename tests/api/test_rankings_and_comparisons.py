@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from annotate.models import Project, Round
@@ -139,11 +140,13 @@ def test_only_the_current_revision_makes_comparisons(
 
 
 def test_a_withdrawn_ranking_stays_on_record(
-    vera: APIClient, rita: APIClient, lena: APIClient, said: list[int]
+    vera: APIClient, rita: APIClient, lena: APIClient, said: list[int], round_one: Round
 ) -> None:
     lena.post(f"/api/rankings/{said[0]}/undo")
     row = vera.get(RANKINGS).json()["results"][-1]
     assert (row["withdrawn"], row["current"], row["editable"]) == (True, False, False)
+    assert rita.get(f"/api/rankings/{said[0]}").status_code == 403  # its place is free again
+    Round.objects.filter(pk=round_one.pk).update(state="closed", closed_at=timezone.now())
     detail = rita.get(f"/api/rankings/{said[0]}").json()
     assert detail["withdrawn_at"]
     assert detail["tiers"] == [["B"], ["A", "D"], ["C"]]

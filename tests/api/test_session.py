@@ -39,6 +39,7 @@ def test_before_and_after_signing_in(lena_user: User, browser: APIClient) -> Non
         "username": "lena",
         "name": "Lena",
         "is_staff": False,
+        "may_create_projects": False,
     }
     assert browser.get("/api/queues").status_code == 200
 
@@ -102,6 +103,7 @@ def test_signing_out_ends_the_session(lena_user: User, browser: APIClient) -> No
 
 
 def test_another_site_cannot_act_in_my_name(lena_user: User, browser: APIClient) -> None:
+    cast.may_create_projects(lena_user)
     sign_in(browser)
     refused = browser.post("/api/projects", {"name": "Mine"}, format="json")
     assert refused.status_code == 403
@@ -150,6 +152,7 @@ def bearer(token: str) -> APIClient:
 
 
 def test_the_life_of_a_token(lena: APIClient, lena_user: User) -> None:
+    cast.may_create_projects(lena_user)
     made = lena.post("/api/tokens")
     assert made.status_code == 201
     token = made.json()["token"]

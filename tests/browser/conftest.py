@@ -135,6 +135,7 @@ def wait_until_served() -> None:
 def project(transactional_db: None) -> Project:
     """Ada's project "tone", in which Lena and Luis label."""
     ada = cast.person("ada")
+    cast.may_create_projects(ada)
     project = create_project(actor_id=ada.pk, slug="tone", name="Tone")
     cast.member(project, "lena", Role.LABELER)
     cast.member(project, "luis", Role.LABELER)

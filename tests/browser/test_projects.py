@@ -3,7 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from annotate.models import Membership, Project, Role
+from annotate.models import Membership, Project, Role, User
+from annotate.services.invitations import invite
 from tests import cast
 from tests.browser.conftest import Visits
 
@@ -78,6 +79,29 @@ def test_settings_are_saved_or_discarded(visits: Visits, project: Project) -> No
     expect(page.get_by_role("main")).to_contain_text("ada")
 
 
+def test_who_may_not_create_projects_is_not_offered_it(visits: Visits, project: Project) -> None:
+    page = visits.page("lena", "/projects")
+    expect(page.get_by_test_id("projects")).to_contain_text("Tone")
+    expect(page.get_by_test_id("project-new")).to_have_count(0)
+    page.goto("/projects/new")
+    expect(page.get_by_test_id("may-not-create")).to_contain_text("may not create projects")
+    expect(page.get_by_test_id("project-form")).to_have_count(0)
+
+
+def test_one_leaves_a_project_or_declines_it(visits: Visits, project: Project) -> None:
+    ada, mallory = User.objects.get(username="ada"), cast.person("mallory")
+    invite(project_id=project.pk, actor_id=ada.pk, username="mallory", role=Role.ADMIN)
+    page = visits.page("mallory", "/")
+    page.get_by_role("button", name="Decline").click()
+    expect(page.get_by_test_id("no-queues")).to_be_visible()
+    assert not Membership.objects.filter(user=mallory).exists()
+    page = visits.page("lena", "/")
+    page.get_by_test_id("leave-tone").click()
+    page.get_by_test_id("leave-project-yes").click()
+    expect(page.get_by_test_id("no-queues")).to_be_visible()
+    assert not Membership.objects.filter(user__username="lena").exists()
+
+
 def choose_role(page: Page, username: str, role: str) -> None:
     page.get_by_test_id(f"role-{username}").click()
     page.get_by_test_id(f"role-choice-{role}").check()
@@ -87,12 +111,26 @@ def choose_role(page: Page, username: str, role: str) -> None:
 def test_members_come_change_and_go(visits: Visits, project: Project) -> None:
     cast.person("rita")
     page = visits.page("ada", "/projects/tone/members")
-    page.get_by_test_id("member-username").fill("nobody")
+    page.get_by_test_id("member-username").fill("lena")
     page.get_by_test_id("member-add").click()
     expect(page.get_by_test_id("member-form").get_by_role("alert")).to_be_visible()
-    page.get_by_test_id("member-username").fill("rita")
-    page.get_by_test_id("member-role").select_option("viewer")
-    page.get_by_test_id("member-add").click()
+    for name in ("nobody", "rita"):
+        page.get_by_test_id("member-username").fill(name)
+        page.get_by_test_id("member-role").select_option("viewer")
+        page.get_by_test_id("member-add").click()
+        expect(page.get_by_test_id(f"invited-{name}")).to_contain_text("Viewer")
+    page.get_by_test_id("take-back-nobody").click()
+    expect(page.get_by_test_id("invited-nobody")).to_have_count(0)
+    expect(page.get_by_test_id("role-rita")).to_have_count(0)
+    hers = visits.page("rita", "/")
+    expect(hers.get_by_test_id("invitations")).to_contain_text(
+        "Ada asks you to take part in “Tone”"
+    )
+    hers.get_by_role("button", name="Accept").click()
+    expect(hers.get_by_test_id("queue-tone")).to_be_visible()
+    expect(hers.get_by_test_id("invitations")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_test_id("invited")).to_have_count(0)
     expect(page.get_by_test_id("role-rita")).to_have_text("Viewer")
     choose_role(page, "rita", "reviewer")
     page.get_by_test_id("role-yes").click()

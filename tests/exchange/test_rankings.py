@@ -59,6 +59,7 @@ def test_rows_worked_by_hand(rows_of: RowsOf) -> None:
         "created_at": "2026-03-01T12:00:00.000000+00:00",
         "revision": 1,
         "counted": True,
+        "could_look": "unknown",
         "tiers": [[1], [0, 3], [2]],
         "strengths": [2, 0],
         "unacceptable": [False, False, True, False],

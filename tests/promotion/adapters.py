@@ -19,7 +19,7 @@ def trained_adapter(
         project=project,
         number=number,
         method=method,
-        snapshot=_snapshot(project, owner),
+        snapshot=snapshot_of(project, owner),
         spec={},
         state=RunState.FINISHED,
         created_by=owner,
@@ -35,7 +35,7 @@ def trained_adapter(
     )
 
 
-def _snapshot(project: Project, owner: User) -> Snapshot:
+def snapshot_of(project: Project, owner: User) -> Snapshot:
     snapshot, _ = Snapshot.objects.get_or_create(
         project=project,
         number=1,

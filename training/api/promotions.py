@@ -12,7 +12,7 @@ from annotate.api.shapes import Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import Invalid
 from annotate.models import Stale
-from annotate.queries.access import MANAGE, READ_DATA
+from annotate.queries.access import MANAGE, READ_DATA, runs_servers
 from training.api.standing import StandingShape
 from training.models import Evaluation, PromotionKind, PromotionState, TrainedAdapter
 from training.queries import promotions as reads
@@ -142,9 +142,10 @@ class RollBackView(ProjectView):
 class ServingView(ProjectView):
     @extend_schema(responses=ServingReport)
     def get(self, request: Request, slug: str) -> Response:
-        """What the project's model is now, and what each replica serves."""
+        """What the project's model is now, and what each replica serves of the project's."""
         access = self.access(request, slug, READ_DATA)
-        return Response(reads.serving(access.project))
+        addresses = runs_servers(user_of(request))
+        return Response(reads.serving(access.project, addresses=addresses))
 
 
 def _adapter_id(project_id: int, number: int | None) -> int | None:

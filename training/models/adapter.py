@@ -1,11 +1,11 @@
 """What a run left behind."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 
-from annotate.models import Project
+from annotate.models import OwnedAdapter, Project
 from training.models.run import TrainingRun
 
 
@@ -34,6 +34,14 @@ class TrainedAdapter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project.slug} adapter {self.number}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """With it, its project becomes the owner of what its run made."""
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            OwnedAdapter.objects.get_or_create(
+                project_id=self.project_id, content_hash=self.content_hash
+            )
 
     @property
     def rank(self) -> int | None:

@@ -99,8 +99,12 @@ def _number(adapter: TrainedAdapter | None) -> int | None:
     return adapter.number if adapter else None
 
 
-def serving(project: Project) -> dict[str, Any]:
-    """What the project's model means, and what each replica serves of it."""
+def serving(project: Project, *, addresses: bool) -> dict[str, Any]:
+    """What the project's model means, and what each replica serves of it.
+
+    addresses: for those who run the servers. Others see no names of servers, nor what is served
+    for other projects; how many places that takes they see, since it is why one of theirs waits.
+    """
     back = trail(project.pk)[-2:-1]
     before = TrainedAdapter.objects.filter(pk__in=[pk for pk in back if pk]).first()
     under_way = unfinished(project.pk)
@@ -112,8 +116,21 @@ def serving(project: Project) -> dict[str, Any]:
         "rolls_back_to": {"adapter": _number(before)} if back else None,
         "promotion": row(under_way, found) if under_way else None,
         "replicas": [
-            _replica(replica, meant) for replica in inference.inference_detail()["replicas"]
+            _replica(replica, meant) if addresses else _nameless(number, replica, meant)
+            for number, replica in enumerate(inference.inference_detail()["replicas"], 1)
         ],
+    }
+
+
+def _nameless(
+    number: int, replica: inference.ReplicaDetail, meant: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    shown = _replica(replica, meant)
+    return {
+        **shown,
+        "name": f"Server {number}",
+        "message": shown["message"].replace(f" {replica['name']}", ""),
+        "served": [each for each in shown["served"] if each["name"] in meant],
     }
 
 
@@ -143,6 +160,9 @@ def _meant(project: Project, stand: Mapping[int, Stands]) -> dict[str, dict[str,
     }
     bases = ServedModel.objects.filter(kind=ServedModel.Kind.BASE).values_list("name", flat=True)
     found: dict[str, dict[str, Any]] = {name: {**UNKNOWN, "role": "base"} for name in bases}
+    # Those that whoever runs the servers started them with are for all projects.
+    started_with = ServedModel.objects.filter(kind=ServedModel.Kind.ADAPTER, adapter=None)
+    found |= {str(model): {**UNKNOWN, "role": "other"} for model in started_with}
     for adapter in served.filter(zero=True):
         found[str(adapter)] = {**UNKNOWN, "role": "zero"}
     for adapter in served.filter(content_hash__in=trained):

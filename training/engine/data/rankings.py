@@ -120,6 +120,7 @@ RANKINGS = Format(
             "round",
             "created_at",
             "counted",
+            "could_look",
             "unacceptable_reasons",
             "shown",
             "active_ms",

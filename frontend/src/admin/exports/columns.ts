@@ -22,6 +22,7 @@ export const COLUMNS: Record<ExportKind, readonly { names: string; type: string;
     { names: "unacceptable, unacceptable_reasons", type: "lists", text: "admin.column.marks" },
     { names: "shown", type: "list of int", text: "admin.column.shown" },
     { names: "ranking_id, labeler, created_at, revision, counted", type: "", text: "admin.column.who" },
+    { names: "could_look", type: "text", text: "admin.column.could_look" },
     { names: "task_id, prompt_id, external_id, round, split", type: "", text: "admin.column.where" },
     { names: "active_ms, rationale", type: "int, text", text: "admin.column.time" },
     { names: "documents_json, ratings_json, tags_json", type: "JSON text", text: "admin.column.json" },

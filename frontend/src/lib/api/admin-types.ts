@@ -6,6 +6,9 @@ type Schemas = components["schemas"];
 
 export type ProjectSummary = Schemas["ProjectRow"];
 export type Member = Schemas["Member"];
+export type Invited = Schemas["Invited"];
+export type Members = Schemas["Members"];
+export type Added = Schemas["Added"];
 export type AuditEvent = Schemas["AuditRow"];
 
 /** What a form about a project edits; `slug` counts when the project is created. */

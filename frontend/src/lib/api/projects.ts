@@ -1,4 +1,4 @@
-import type { AuditEvent, Member, ProjectSummary, ProjectValues } from "./admin-types";
+import type { Added, AuditEvent, Member, Members, ProjectSummary, ProjectValues } from "./admin-types";
 import { del, get, patch, post } from "./client";
 import type { Page, ProjectDetail, Role } from "./types";
 
@@ -20,11 +20,15 @@ function settingsOf({ slug: _fixed, judging, ...values }: ProjectValues) {
   return { ...values, ...judging };
 }
 
-export const listMembers = async (slug: string) =>
-  (await get<{ results: Member[] }>(`${projectPath(slug)}/members`)).results;
+/** With those who were invited and have not answered. */
+export const getMembers = (slug: string) => get<Members>(`${projectPath(slug)}/members`);
+
+export const listMembers = async (slug: string) => (await getMembers(slug)).results;
 
 export const addMember = (slug: string, username: string, role: Role) =>
-  post<Member>(`${projectPath(slug)}/members`, { username, role });
+  post<Added>(`${projectPath(slug)}/members`, { username, role });
+
+export const takeBackInvitation = (slug: string, invitation: number) => del(`${projectPath(slug)}/invitations/${invitation}`);
 
 export const changeRole = (slug: string, member: number, role: Role, base: Role) =>
   patch<Member>(`${projectPath(slug)}/members/${member}`, { role, base });

@@ -10,17 +10,22 @@ export interface ResultQuery {
   search?: string | null;
 }
 
+/** Why some are left out for the reader, who may still judge them. */
+export interface Incomplete {
+  withheld: string | null;
+}
+
 export type ExportKind = "comparisons" | "rankings";
 export type ExportFormat = "jsonl" | "parquet";
 
 export const listRankings = (slug: string, query: ResultQuery, cursor: string | null) =>
-  get<Page<RankingRow>>(`${projectPath(slug)}/rankings`, { ...query, cursor });
+  get<Incomplete & Page<RankingRow>>(`${projectPath(slug)}/rankings`, { ...query, cursor });
 
 export const readRanking = (id: string | number) =>
   get<SeenRanking>(`/api/rankings/${encodeURIComponent(id)}`);
 
 export const listComparisons = (slug: string, query: ResultQuery, cursor: string | null) =>
-  get<Page<ComparisonRow>>(`${projectPath(slug)}/comparisons`, { ...query, cursor });
+  get<Incomplete & Page<ComparisonRow>>(`${projectPath(slug)}/comparisons`, { ...query, cursor });
 
 export const exportAddress = (
   slug: string,

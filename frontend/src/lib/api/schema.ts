@@ -186,7 +186,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Whether everything is there; the details are for those who signed in. */
+        /** @description Whether everything is there; where the servers are is for those who run them. */
         get: operations["getHealth"];
         put?: never;
         post?: never;
@@ -203,10 +203,65 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description What each replica serves, and why one is not used. For admins of any project. */
+        /**
+         * @description What each replica serves, and why one is not used. For superusers and staff.
+         *
+         *     It names addresses, and the models of all projects.
+         */
         get: operations["getInference"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The projects that ask me to take part, newest first (100 at most). */
+        get: operations["getInvitations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/invitations/{invitation_id}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Take part in the project that asks me. */
+        post: operations["postAccept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/invitations/{invitation_id}/decline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Say no to a project that asks me. */
+        post: operations["postDecline"];
         delete?: never;
         options?: never;
         head?: never;
@@ -223,7 +278,7 @@ export interface paths {
         /** @description My projects. */
         get: operations["getProjects"];
         put?: never;
-        /** @description Create a project; its creator owns it. */
+        /** @description Create a project; its creator owns it. For those who have the right to. */
         post: operations["postProjects"];
         delete?: never;
         options?: never;
@@ -454,6 +509,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{slug}/invitations/{invitation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Take an invitation back. */
+        delete: operations["deleteInvited"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{slug}/leaderboard": {
         parameters: {
             query?: never;
@@ -612,10 +684,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Who takes part (1000 at most). */
+        /** @description Who takes part (1000 at most), and who was asked and has not answered. */
         get: operations["getMembers"];
         put?: never;
-        /** @description Let a person take part. */
+        /**
+         * @description Ask a person to take part. Superusers let them in without asking.
+         *
+         *     The answer to an unknown name is the same as to a known one, except to superusers.
+         */
         post: operations["postMembers"];
         delete?: never;
         options?: never;
@@ -639,6 +715,23 @@ export interface paths {
         head?: never;
         /** @description Give a member another role. */
         patch: operations["patchMember"];
+        trace?: never;
+    };
+    "/api/projects/{slug}/membership": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Leave a project; what I ranked stays. Its last owner or admin cannot. */
+        delete: operations["deleteMyMembership"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/projects/{slug}/models": {
@@ -1025,7 +1118,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description What the project's model is now, and what each replica serves. */
+        /** @description What the project's model is now, and what each replica serves of the project's. */
         get: operations["getServing"];
         put?: never;
         post?: never;
@@ -1298,6 +1391,9 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Accepted: {
+            slug: string;
+        };
         AdapterDetail: {
             number: number;
             run: number;
@@ -1360,6 +1456,12 @@ export interface components {
             accuracy: components["schemas"]["MeasuredValue"] | null;
             /** Format: date-time */
             created_at: string;
+        };
+        Added: {
+            /** @description Where a superuser added them. */
+            member: components["schemas"]["Member"] | null;
+            /** @description Else: they take part once they accept. */
+            invited: components["schemas"]["Invited"] | null;
         };
         /**
          * @description * `every` - every
@@ -1458,10 +1560,12 @@ export interface components {
          * @enum {string}
          */
         CodeEnum: "waiting_for_completions" | "all_claimed" | "all_done" | "no_round" | "paused" | "model_loading";
-        /** @description A page of ComparisonRow. */
-        ComparisonPage: {
+        /** @description A page of a project's comparisons. */
+        ComparisonList: {
             results: components["schemas"]["ComparisonRow"][];
             next: string | null;
+            /** @description Why some are left out for me; null: none are. */
+            withheld: string | null;
         };
         ComparisonRow: {
             id: number;
@@ -1741,6 +1845,27 @@ export interface components {
          * @enum {string}
          */
         InferenceStateEnum: "ready" | "loading" | "down" | "failing";
+        InvitationShape: {
+            id: number;
+            /** @description Its name. */
+            project: string;
+            description: string;
+            role: components["schemas"]["RoleEnum"];
+            invited_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        Invitations: {
+            results: components["schemas"]["InvitationShape"][];
+        };
+        Invited: {
+            id: number;
+            /** @description As it was typed: nobody may have that name. */
+            username: string;
+            role: components["schemas"]["RoleEnum"];
+            /** Format: date-time */
+            created_at: string;
+        };
         JudgeShape: {
             adapter: number;
             accuracy: components["schemas"]["MeasuredValue"] | null;
@@ -2240,6 +2365,7 @@ export interface components {
         };
         Members: {
             results: components["schemas"]["Member"][];
+            invited: components["schemas"]["Invited"][];
         };
         /** @description MB of 2**20 bytes. */
         Memory: {
@@ -2582,6 +2708,13 @@ export interface components {
             superseded_by: number | null;
             /** Format: date-time */
             withdrawn_at: string | null;
+        };
+        /** @description A page of a project's rankings. */
+        RankingList: {
+            results: components["schemas"]["RankingRow"][];
+            next: string | null;
+            /** @description Why some are left out for me; null: none are. */
+            withheld: string | null;
         };
         /** @description A page of RankingRow. */
         RankingPage: {
@@ -3205,6 +3338,7 @@ export interface components {
             username: string;
             name: string;
             is_staff: boolean;
+            may_create_projects: boolean;
         };
         ShownPrompt: {
             messages: components["schemas"]["Message"][];
@@ -3938,6 +4072,72 @@ export interface operations {
             };
         };
     };
+    getInvitations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitations"];
+                };
+            };
+        };
+    };
+    postAccept: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
+            path: {
+                invitation_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+        };
+    };
+    postDecline: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
+            path: {
+                invitation_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     getProjects: {
         parameters: {
             query?: never;
@@ -4197,7 +4397,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ComparisonPage"];
+                    "application/json": components["schemas"]["ComparisonList"];
                 };
             };
         };
@@ -4350,6 +4550,30 @@ export interface operations {
                 content: {
                     "application/octet-stream": string;
                 };
+            };
+        };
+    };
+    deleteInvited: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
+            path: {
+                invitation_id: number;
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -4637,7 +4861,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Member"];
+                    "application/json": components["schemas"]["Added"];
                 };
             };
         };
@@ -4692,6 +4916,29 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Member"];
                 };
+            };
+        };
+    };
+    deleteMyMembership: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Id of the user whose work this is; somebody else's session refuses it with 409 `other_session`. Not given: the session's user. */
+                "X-Prefloop-User"?: number;
+            };
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -4895,7 +5142,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RankingPage"];
+                    "application/json": components["schemas"]["RankingList"];
                 };
             };
         };

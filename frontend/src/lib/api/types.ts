@@ -10,6 +10,7 @@ export interface Page<Row> {
 
 export type User = Schemas["SessionUser"];
 export type Session = Schemas["SessionShape"];
+export type Invitation = Schemas["InvitationShape"];
 export type Health = Schemas["Health"];
 export type Role = Schemas["RoleEnum"];
 export type Decision = Schemas["Decision"];

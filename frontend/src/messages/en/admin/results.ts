@@ -94,6 +94,7 @@ export default {
   "admin.column.marks": "One entry for each completion.",
   "admin.column.shown": "The order in which the labeler saw the responses.",
   "admin.column.who": "Which ranking, by whom, when; whether it counted towards the overlap.",
+  "admin.column.could_look": "“yes” where the labeler could export what names the models and what others said when they ranked; “unknown” of old rankings.",
   "admin.column.where": "Where it belongs; external_id is the id from your import.",
   "admin.column.time": "Active time in milliseconds; the reason in words.",
   "admin.column.json": "Documents of the prompt, ratings by scale, and tags, each as a JSON text because they may be empty.",
