@@ -1,40 +1,40 @@
 """The variables themselves: names, types, defaults, and what excludes what."""
 
-import json
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from annotate.environment.kinds import (
+from annotate.environment.addresses import (
     AllowedHost,
-    ApiKey,
     BrokerUrl,
     BucketUrl,
     CacheUrl,
     DatabaseUrl,
-    Gpu,
     ListeningHost,
     Origin,
     ServerUrl,
-    Share,
     VllmUrl,
 )
-from inference.adapter_files import RANKS
+from annotate.environment.kinds import (
+    ApiKey,
+    CommandLine,
+    CommaSeparated,
+    File,
+    Folder,
+    Gpus,
+    JsonObject,
+    Rank,
+    SecretKey,
+    Share,
+)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BUNDLED_MODEL = "SmolLM2-135M-Instruct"
 DATABASE_ROLE = "prefloop_app"  # made by annotate/postgres/own_role.sql
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-
-
-def _comma_separated(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
 
 
 class Fields(BaseSettings):
@@ -46,12 +46,12 @@ class Fields(BaseSettings):
 
     host: ListeningHost = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port the web server listens on.")
-    allowed_hosts: Annotated[tuple[AllowedHost, ...], NoDecode] = Field(
+    allowed_hosts: Annotated[tuple[AllowedHost, ...], NoDecode, CommaSeparated] = Field(
         ("localhost", "127.0.0.1", "[::1]"),
         description="Host names under which the site may be called, without ports, comma "
         "separated; .example.org stands for all below it.",
     )
-    trusted_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
+    trusted_origins: Annotated[tuple[Origin, ...], NoDecode, CommaSeparated] = Field(
         (),
         description="Origins as https://host:port from which a browser may write although they "
         "differ from the host name that the web server sees, comma separated.",
@@ -62,13 +62,13 @@ class Fields(BaseSettings):
         "cookies become secure and HSTS is sent.",
     )
     debug: bool = Field(False, description="Django's debug pages. Never on a machine others reach.")
-    given_secret_key: str = Field(
+    given_secret_key: SecretKey = Field(
         "",
         validation_alias="SECRET_KEY",
         description="Signs sessions, at least 32 characters; the same on every machine. "
         "Not set: generated once into VAR_DIR/secrets.",
     )
-    var_dir: Path = Field(
+    var_dir: Folder = Field(
         CHECKOUT / "var",
         description="Folder for everything that is written: data, models, logs, secrets.",
     )
@@ -100,7 +100,7 @@ class Fields(BaseSettings):
         description="Address of the S3-compatible server, as https://minio:9000. "
         "Not set: Amazon's.",
     )
-    given_inference_urls: Annotated[tuple[VllmUrl, ...], NoDecode] = Field(
+    given_inference_urls: Annotated[tuple[VllmUrl, ...], NoDecode, CommaSeparated] = Field(
         (),
         validation_alias="INFERENCE_URL",
         description="vLLM replicas as http://host:8000, comma separated. "
@@ -124,12 +124,12 @@ class Fields(BaseSettings):
         description="Model that the local vLLM serves: a folder, a model hub id, or the bundled "
         f"{BUNDLED_MODEL}.",
     )
-    chat_template: str = Field(
+    chat_template: File = Field(
         "",
         description="File with a chat template (Jinja) to be used instead of the model's own, by "
         "the local vLLM and in training. Other vLLM servers are started with --chat-template.",
     )
-    chat_template_kwargs: Annotated[dict[str, JsonValue], NoDecode] = Field(
+    chat_template_kwargs: JsonObject = Field(
         {},
         description="Settings of the chat template as a JSON object, sent with every request and "
         'used in training; {"enable_thinking": false} asks many models for answers without '
@@ -148,7 +148,7 @@ class Fields(BaseSettings):
         description="Memory in GiB for the local vLLM's key-value cache on a CPU. "
         "For a GPU there is INFERENCE_GPU_SHARE.",
     )
-    inference_gpus: Annotated[tuple[Gpu, ...], NoDecode] = Field(
+    inference_gpus: Gpus = Field(
         (),
         description="GPUs of the local vLLM, as nvidia-smi numbers them, comma separated; over "
         "several the model is split (tensor parallelism). Not set: the first.",
@@ -158,12 +158,12 @@ class Fields(BaseSettings):
         description="Share of each of these GPUs that the local vLLM takes. 0: 0.9, or 0.5 of one "
         "that trains as well.",
     )
-    training_gpus: Annotated[tuple[Gpu, ...], NoDecode] = Field(
+    training_gpus: Gpus = Field(
         (),
         description="GPUs that training sees, comma separated; a run uses the first, or as many as "
         "TRAINING_LAUNCH says. Not set: those that do not serve, or the one that there is.",
     )
-    vllm_args: str = Field(
+    vllm_args: CommandLine = Field(
         "",
         description="More arguments for the local vLLM, as --enforce-eager --max-num-seqs 64.",
     )
@@ -175,7 +175,7 @@ class Fields(BaseSettings):
         "candidate, those that were replaced. 0: none, nothing can be promoted; on a CPU that "
         "doubles the base model's speed.",
     )
-    inference_adapter_rank: int = Field(
+    inference_adapter_rank: Rank = Field(
         16,
         description="Largest rank of an adapter that vLLM serves: the local one is started with "
         "it; of others, what they were started with (--max-lora-rank).",
@@ -186,7 +186,7 @@ class Fields(BaseSettings):
         description="Model that adapters are trained on: a folder or a model hub id. "
         "Not set: MODEL.",
     )
-    training_launch: str = Field(
+    training_launch: CommandLine = Field(
         "",
         description="What starts a training run on several GPUs, as accelerate launch "
         "--config_file training/engine/launch/ddp.yaml. Not set: one process.",
@@ -241,66 +241,6 @@ class Fields(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="How much the logs say: DEBUG, INFO, WARNING or ERROR."
     )
-
-    @field_validator(
-        "allowed_hosts",
-        "trusted_origins",
-        "given_inference_urls",
-        "inference_gpus",
-        "training_gpus",
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return _comma_separated(value)
-
-    @field_validator("var_dir")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
-
-    @field_validator("training_launch", "vllm_args")
-    @classmethod
-    def _splits(cls, value: str) -> str:
-        try:
-            shlex.split(value)
-        except ValueError as problem:
-            raise ValueError(f"expected a command line ({problem})") from None
-        return value
-
-    @field_validator("inference_adapter_rank")
-    @classmethod
-    def _served(cls, value: int) -> int:
-        if value not in RANKS:
-            raise ValueError(f"expected a rank that vLLM takes: {', '.join(map(str, RANKS))}")
-        return value
-
-    @field_validator("given_secret_key")
-    @classmethod
-    def _long_enough(cls, value: str) -> str:
-        if value and len(value) < 32:
-            raise ValueError("expected at least 32 characters")
-        return value
-
-    @field_validator("chat_template")
-    @classmethod
-    def _readable(cls, value: str) -> str:
-        if value and not Path(value).expanduser().is_file():
-            raise ValueError("expected a file")
-        return str(Path(value).expanduser().absolute()) if value else ""
-
-    @field_validator("chat_template_kwargs", mode="before")
-    @classmethod
-    def _json_object(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            found = json.loads(value)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise ValueError('expected a JSON object, as {"enable_thinking": false}')
-        return found
 
     @model_validator(mode="after")
     def _nothing_excludes_another(self) -> Self:

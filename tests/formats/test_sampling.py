@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,19 +31,19 @@ def test_the_forms_have_the_servers_bounds() -> None:
 @pytest.mark.parametrize("name", BOUNDS)
 def test_an_evaluation_takes_what_its_form_asks_for(name: str) -> None:
     bound = BOUNDS[name]
-    field = EvaluationSettingsShape().fields[name]
+    field: Any = EvaluationSettingsShape().fields[name]
     assert (field.min_value, field.max_value) == (bound.least, bound.most)
     for value in (bound.least, bound.most):
-        assert getattr(EvaluationSettings(**{name: value}), name) == value  # type: ignore[arg-type]
+        assert getattr(EvaluationSettings(**{name: value}), name) == value
     with pytest.raises(ValueError, match=name):
-        EvaluationSettings(**{name: bound.most + 1})  # type: ignore[arg-type]
+        EvaluationSettings(**{name: bound.most + 1})
 
 
 @pytest.mark.parametrize("name", ["temperature", "top_p", "max_tokens"])
 def test_a_round_takes_what_its_form_asks_for(name: str) -> None:
     bound = BOUNDS[name]
-    field = SourceSpec().fields[name]
+    field: Any = SourceSpec().fields[name]
     assert (field.min_value, field.max_value) == (bound.least, bound.most)
-    assert getattr(NextRound(**{name: bound.most}), name) == bound.most  # type: ignore[arg-type]
+    assert getattr(NextRound(**{name: bound.most}), name) == bound.most
     with pytest.raises(ValueError, match=name):
-        NextRound(**{name: bound.most + 1})  # type: ignore[arg-type]
+        NextRound(**{name: bound.most + 1})

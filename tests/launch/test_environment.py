@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -144,7 +145,8 @@ def test_an_origin_is_compared_by_django_as_a_browser_sends_it(
     monkeypatch.setenv("TRUSTED_ORIGINS", origin)
     settings.CSRF_TRUSTED_ORIGINS = list(environment.read().trusted_origins)
     request = RequestFactory().post("/", headers={"Origin": "https://label.example.org"})
-    assert CsrfViewMiddleware(lambda _: HttpResponse())._origin_verified(request)
+    django: Any = CsrfViewMiddleware(lambda _: HttpResponse())
+    assert django._origin_verified(request)
 
 
 SECRET = "hunter2-and-more"

@@ -63,7 +63,7 @@ def test_a_service_that_is_away(
 ) -> None:
     monkeypatch.setenv(name, address.format(secret=QUOTED, port=free_port()))
     env = Environment(var_dir=tmp_path)
-    monkeypatch.setattr(launch.environment, "read", lambda: env)
+    monkeypatch.setattr("annotate.environment.read", lambda: env)
     monkeypatch.setattr(launch, "run", checks.external)
 
     assert launch.main([]) == 1
@@ -129,9 +129,9 @@ def test_a_traceback_in_a_log(form: str, address: str) -> None:
     text = form.format(address=address, secret=SECRET, quoted=QUOTED)
     trace = with_trace(raising(text))
     record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "It failed: %s", (text,), trace)
-    ours = configured.LOGGING["formatters"]["line"]
-    factory = logging.config.DictConfigurator({"version": 1})  # type: ignore[attr-defined]
-    written = factory.configure_formatter(dict(ours)).format(record)
+    ours: Any = configured.LOGGING
+    factory: Any = logging.config.DictConfigurator({"version": 1})
+    written = factory.configure_formatter(dict(ours["formatters"]["line"])).format(record)
     assert "Traceback" in written
     clean(written)
 
