@@ -14,8 +14,9 @@ from tests.services import ENV
 def test_a_channel_of_a_closed_connection_has_lost_it(valkey: Child) -> None:
     assert app.main == "prefloop"
     with kombu.Connection(ENV.broker_url) as connection:
-        channel: Any = connection.channel()
-        assert isinstance(channel, Channel)
+        opened = connection.channel()
+        assert isinstance(opened, Channel)
+        channel: Any = opened
         assert channel._connparams()
         survived = connection.connection_errors
         connection._do_close_transport()

@@ -66,7 +66,7 @@ def hanging(valkey: Child) -> Iterator[None]:
 
 def it_keeps() -> bool:
     keep("anything", 1, 60)
-    return recall("anything") == 1
+    return bool(recall("anything") == 1)
 
 
 @pytest.fixture(params=["maxmemory", "min-replicas-to-write", "hangs"])

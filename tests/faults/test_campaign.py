@@ -24,7 +24,7 @@ from tests.launch.running import Run
 
 pytestmark = pytest.mark.timeout(900)
 
-TASKS = 1500
+TASKS = 1200
 DISK = "1500m"  # of which the start wants 1 GiB free
 JOBS = ("worker", "generator", "trainer", "beat")
 COUNT_WORKERS = """
