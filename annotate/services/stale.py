@@ -5,6 +5,7 @@ former model wrote and nobody has ranked or in hand. Whatever somebody has had i
 is: a ranking of it may still be on its way.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from django.db import transaction
@@ -96,7 +97,7 @@ def _write_anew(round_: Round, former: QuerySet[Completion]) -> int:
     )
     # The writer opens a task under this lock.
     locked = untouched.select_for_update(no_key=True).order_by("pk")
-    ids = _free([task.pk for task in locked])
+    ids = _free(list(locked.values_list("pk", flat=True)))
     had = {
         *Claim.objects.filter(task__in=ids).values_list("task", flat=True),
         *Ranking.objects.filter(task__in=ids).values_list("task", flat=True),
@@ -119,9 +120,7 @@ def _free(ids: Sequence[int]) -> list[int]:
     """
     of_tasks = Slot.objects.filter(task__in=ids)
     mine = of_tasks.select_for_update(skip_locked=True).order_by("pk")
-    locked: dict[int, int] = {}
-    for slot in mine:
-        locked[slot.task_id] = locked.get(slot.task_id, 0) + 1
+    locked = Counter(mine.values_list("task", flat=True))
     counted = of_tasks.values("task").annotate(slots=Count("pk"))
     slots = dict(counted.values_list("task", "slots"))
-    return [task_id for task_id in ids if slots.get(task_id, 0) == locked.get(task_id, 0)]
+    return [task_id for task_id in ids if slots.get(task_id, 0) == locked[task_id]]
