@@ -23,6 +23,8 @@ CONFIG = "adapter_config.json"
 CARD = "adapter.json"
 CARD_KEYS = ("base", "base_name", "method", "template", "spec", "files", "sha256")
 REWARD_HEAD = "reward_head.safetensors"
+HASH_SHOWN = 16  # digits of the content hash in a served name
+HEADER_LIMIT = 64 * 2**20  # bytes; no honest header of weights is as long
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes as --max-lora-rank
 
 
@@ -51,14 +53,6 @@ def read_adapter(folder: Path) -> AdapterFiles:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
         raise _broken(folder, f"it cannot be read ({problem})") from problem
     return AdapterFiles(folder, card["sha256"], card, rank)
-
-
-def template_of(folder: Path) -> str:
-    """Hash of the chat template that the adapter was trained with; "" where it is not known."""
-    try:
-        return str(_card(folder)["template"])
-    except SwapRefused:
-        return ""
 
 
 def copy_adapter(files: AdapterFiles, destination: Path) -> None:
@@ -103,9 +97,7 @@ def write_zero(like: AdapterFiles, parent: Path) -> AdapterFiles:
 
     All its weights are zero, so the header of the weights is kept and zero bytes follow.
     """
-    with (like.folder / WEIGHTS).open("rb") as file:
-        length = file.read(8)
-        header = length + file.read(int.from_bytes(length, "little"))
+    header = _header(like.folder)
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".zero.") as made:
         draft = Path(made)
@@ -123,6 +115,16 @@ def write_zero(like: AdapterFiles, parent: Path) -> AdapterFiles:
         (draft / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
         copy_adapter(read_adapter(draft), parent / content_hash)
     return read_adapter(parent / content_hash)
+
+
+def _header(folder: Path) -> bytes:
+    """Of the weights, with its length before it. Raises SwapRefused."""
+    with (folder / WEIGHTS).open("rb") as file:
+        begin = file.read(8)
+        length = int.from_bytes(begin, "little")
+        if length > HEADER_LIMIT:
+            raise _broken(folder, f"{WEIGHTS} has no header")
+        return begin + file.read(length)
 
 
 @contextmanager

@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-from inference.adapter_files import WEIGHTS
+from inference.adapter_files import HEADER_LIMIT, WEIGHTS
 
 CHUNK = 2**20  # bytes
-HEADER_LIMIT = 64 * 2**20  # bytes; no honest header is as long
 _OUTPUTS = ("lora_B", "lora_embedding_B")
 # What zeros and minus zeros of every floating-point type are made of.
 _ZERO = b"\x00\x80"

@@ -7,14 +7,13 @@ swap later. A swap takes seconds: call it from a job, outside of a transaction.
 
 import logging
 import time
-from pathlib import Path
+from collections.abc import Callable
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from inference import adapter_files
-from inference.adapter_files import RANKS, read_adapter, write_zero
+from inference import adapter_files, adapter_store
+from inference.adapter_files import HASH_SHOWN, RANKS
 from inference.errors import InferenceError, NoReplica, SwapRefused
 from inference.examination import at_work
 from inference.loading import are_proven, bring, folder_of, unload
@@ -22,6 +21,7 @@ from inference.locks import lock_within
 from inference.models import Adapter, ModelAlias, Replica, ServedModel, Serving
 from inference.queries import bases_offered
 from inference.replicas import look_again
+from inference.zero import current_zero, make_zero
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +29,14 @@ SWAP = "inference.swap"
 SWAP_WAIT_S = 1.0  # the reconciler holds the lock for moments
 REPLICA_WAIT_S = 120.0  # a self-test under way
 SERVED_WAIT_S = 15.0  # a check is every five; it may come back
-HASH_SHOWN = 16
 
 
-def register_adapter(*, folder: Path, base: str) -> Adapter:
-    """Know the adapter in `folder` as one of the served base model `base`. Safe to run twice.
+def register_adapter(*, content_hash: str, base: str) -> Adapter:
+    """Know the stored adapter as one of the served base model `base`. Safe to run twice.
 
-    The folder must stay where it is as long as the adapter may be served. Raises SwapRefused.
+    Raises SwapRefused, OSError when it cannot be copied here.
     """
-    files = read_adapter(folder)
+    files = adapter_store.fetched(content_hash)
     served = ServedModel.objects.filter(name=base, kind=ServedModel.Kind.BASE).first()
     if served is None:
         raise SwapRefused(f'No inference server has served a base model "{base}" yet.')
@@ -52,7 +51,7 @@ def register_adapter(*, folder: Path, base: str) -> Adapter:
             f'The adapter was trained on "{files.card["base_name"]}", not on "{base}".',
             permanent=True,
         )
-    return _known(files, base, zero=False)
+    return _known(files, base)
 
 
 def loaded_adapter(*, content_hash: str, base: str) -> int | None:
@@ -68,33 +67,36 @@ def _is_for(base_name: str, served: ServedModel) -> bool:
 
 
 @transaction.atomic
-def _known(files: adapter_files.AdapterFiles, base: str, *, zero: bool) -> Adapter:
-    name = f"{base}{'+zero' if zero else ''}@{files.content_hash[:HASH_SHOWN]}"
+def _known(files: adapter_files.AdapterFiles, base: str) -> Adapter:
     served_model, _ = ServedModel.objects.get_or_create(
-        name=name, defaults={"kind": ServedModel.Kind.ADAPTER, "parent": base}
+        name=f"{base}@{files.content_hash[:HASH_SHOWN]}",
+        defaults={"kind": ServedModel.Kind.ADAPTER, "parent": base},
     )
-    adapter, made = Adapter.objects.get_or_create(
+    template = str(files.card["template"])[:64]
+    adapter, _ = Adapter.objects.update_or_create(
         content_hash=files.content_hash,
-        defaults={
+        defaults={"template": template},
+        create_defaults={
             "base": base,
             "rank": files.rank,
-            "folder": str(files.folder.absolute()),
-            "zero": zero,
-            "state": Adapter.State.SERVING if zero else Adapter.State.STORED,
+            "template": template,
             "served_model": served_model,
         },
     )
-    if not made and adapter.folder != str(files.folder.absolute()):
-        adapter.folder = str(files.folder.absolute())
-        adapter.save(update_fields=["folder"])
     return adapter
 
 
-def serve_adapter(*, alias: str, base: str, adapter_id: int | None) -> ModelAlias:
+def serve_adapter(
+    *,
+    alias: str,
+    base: str,
+    adapter_id: int | None,
+    beside: Callable[[], object] = lambda: None,
+) -> ModelAlias:
     """Let `alias` mean this adapter, or the base itself, on every ready replica.
 
     Returns when the next request gets the new one. Raises SwapRefused, after which everything
-    is as it was.
+    is as it was. beside: what is written in the same transaction as the alias.
     """
     with lock_within(SWAP, SWAP_WAIT_S) as held:
         if not held:
@@ -105,7 +107,7 @@ def serve_adapter(*, alias: str, base: str, adapter_id: int | None) -> ModelAlia
         _check(alias, base, adapter)
         if adapter is not None:
             _load_everywhere(adapter)
-        return _flip(alias, base, adapter)
+        return _flip(alias, base, adapter, beside)
 
 
 def roll_back(*, alias: str) -> ModelAlias:
@@ -139,10 +141,10 @@ def _check(alias: str, base: str, adapter: Adapter | None) -> None:
 def _load_everywhere(adapter: Adapter) -> None:
     """On every ready replica or on none."""
     before, ready = adapter.state, _ready(adapter)
-    zero = Adapter.objects.filter(base=adapter.base, zero=True).first()
+    zero = current_zero(adapter.base)
     if zero is None or not all(are_proven(replica, [zero, adapter]) for replica in ready):
-        folder = folder_of(adapter)  # refused before anything is loaded
-        zero = zero or _new_zero(adapter, folder)
+        folder_of(adapter)  # refused before anything is loaded
+        zero = zero or make_zero(adapter.base)
     with transaction.atomic():
         for left in Adapter.objects.filter(state=Adapter.State.LOADING):  # by a killed process
             _retire(left)
@@ -193,12 +195,6 @@ def _ready(adapter: Adapter) -> list[Replica]:
     return list(ready.order_by("pk"))
 
 
-def _new_zero(adapter: Adapter, folder: Path) -> Adapter:
-    """The zero adapter of the base, made in the shapes of the first adapter that needs one."""
-    files = write_zero(read_adapter(folder), Path(settings.INFERENCE_ADAPTER_FOLDER))
-    return _known(files, adapter.base, zero=True)
-
-
 def _undo(adapter: Adapter, done: list[Replica]) -> None:
     """The reconciler does what cannot be done now."""
     for replica in done:
@@ -213,19 +209,23 @@ def _undo(adapter: Adapter, done: list[Replica]) -> None:
 
 
 @transaction.atomic
-def _flip(alias: str, base: str, adapter: Adapter | None) -> ModelAlias:
+def _flip(
+    alias: str, base: str, adapter: Adapter | None, beside: Callable[[], object]
+) -> ModelAlias:
     row, _ = ModelAlias.objects.select_for_update().get_or_create(
         name=alias, defaults={"base": base}
     )
     old = row.current
     if adapter is not None:
         adapter.state, adapter.retired_at = Adapter.State.SERVING, None
-        adapter.save(update_fields=["state", "retired_at"])
+        adapter.asked_at = timezone.now()  # so that it is not the next to give its place away
+        adapter.save(update_fields=["state", "retired_at", "asked_at"])
     if old != adapter or row.base != base:
         row.previous, row.current = (old if row.base == base else None), adapter
         row.base = base
         row.save()
         _retire(old)
+    beside()
     return row
 
 

@@ -14,7 +14,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from inference import chat_template, selftest
-from inference.adapter_files import template_of
 from inference.adapter_weights import changes_nothing
 from inference.chat_template import Measured
 from inference.errors import InferenceError
@@ -126,8 +125,7 @@ def _other_template(model: ServedModel, served: Measured) -> str:
     adapter = Adapter.objects.filter(served_model=model, zero=False).first()
     if adapter is None or not served.hash:
         return ""
-    trained = template_of(Path(adapter.folder))
-    if trained in ("", served.hash):
+    if adapter.template in ("", served.hash):
         return ""
     words = (
         " It was trained with another chat template than this server uses, or with other settings "
@@ -163,9 +161,8 @@ def _changes_nothing(adapter: Adapter) -> bool:
     if adapter.zero:
         return True
     copy = Path(settings.INFERENCE_ADAPTER_FOLDER) / adapter.content_hash
-    for folder in (copy, Path(adapter.folder)):
-        try:
-            return changes_nothing(folder)
-        except (OSError, ValueError, KeyError, TypeError) as problem:
-            log.info("The weights of %s cannot be read in %s: %s", adapter, folder, problem)
-    return False
+    try:
+        return changes_nothing(copy)
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        log.info("The weights of %s cannot be read: %s", adapter, problem)
+        return False

@@ -13,13 +13,14 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
-from inference import examination, vitals
+from inference import adapter_store, examination, places, vitals
 from inference.adapter_files import RANKS, copy_adapter, read_adapter
 from inference.client import ReplicaClient
 from inference.completions import CompletionRequest, Sampling
 from inference.errors import InferenceError, SwapRefused
 from inference.models import Adapter, Replica, Serving
 from inference.replicas import Sighting, client_of, look_again
+from inference.zero import ZeroReplaced, make_zero
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def bring(replica: Replica, adapters: Sequence[Adapter]) -> None:
     sighting = look_again(replica)
     missing = [adapter for adapter in adapters if not _listed(adapter, sighting)]
     if missing:
-        _check_places(replica, sighting, missing)
+        _make_room(replica, sighting, missing)
     loaded: list[Adapter] = []
     try:
         for adapter in missing:
@@ -126,7 +127,10 @@ def probe_all(replica: Replica, names: Sequence[str]) -> dict[str, InferenceErro
 
 
 def folder_of(adapter: Adapter) -> Path:
-    """The checked copy that the replicas read; made anew if it is missing or was changed."""
+    """The checked copy that the replicas read; made anew if it is missing or was changed.
+
+    Raises SwapRefused, OSError when it cannot be copied there.
+    """
     copy = Path(settings.INFERENCE_ADAPTER_FOLDER) / adapter.content_hash
     try:
         if read_adapter(copy).content_hash == adapter.content_hash:
@@ -134,14 +138,10 @@ def folder_of(adapter: Adapter) -> Path:
     except SwapRefused as problem:
         if copy.exists():
             log.error("%s", problem)
-    source = read_adapter(Path(adapter.folder))
-    if source.content_hash != adapter.content_hash:
-        raise SwapRefused(
-            f"The folder {adapter.folder} now holds another adapter than {adapter}. "
-            "Copy it again from where it was trained.",
-            permanent=True,
-        )
-    copy_adapter(source, copy)
+    if not adapter.zero:
+        copy_adapter(adapter_store.fetched(adapter.content_hash), copy)
+    elif make_zero(adapter.base) != adapter:
+        raise ZeroReplaced(adapter)
     return copy
 
 
@@ -149,21 +149,17 @@ def _listed(adapter: Adapter, sighting: Sighting) -> bool:
     return str(adapter) in {card.name for card in sighting.cards}
 
 
-def _check_places(replica: Replica, sighting: Sighting, missing: Sequence[Adapter]) -> None:
-    """Until base requests go through the zero adapter, the last place must stay empty."""
-    places = vitals.adapter_places(sighting.metrics)
-    if places is None:  # vLLM tells after its first request
+def _make_room(replica: Replica, sighting: Sighting, missing: Sequence[Adapter]) -> None:
+    """Raises SwapRefused when there is none."""
+    if vitals.adapter_places(sighting.metrics) is None:  # vLLM tells after its first request
         probe(replica, missing[0].base)
-        places = vitals.adapter_places(look_again(replica).metrics)
-    taken = sum(bool(card.parent) for card in sighting.cards)
-    needed = len(missing) + any(adapter.zero for adapter in missing)
-    if places is not None and taken + needed > places:
-        raise SwapRefused(
-            f"{replica.name} has places for {places} adapters (--max-loras), {taken} are taken and "
-            f"{needed} more {'is' if needed == 1 else 'are'} needed. Wait until "
-            "replaced adapters are unloaded, drop an alias, or start it with more places "
-            "(INFERENCE_ADAPTERS for the local server)."
-        )
+        sighting = look_again(replica)
+    leaving = places.givers(replica, sighting, missing)
+    for adapter in leaving:
+        log.info("%s gives its place on %s away", adapter, replica.name)
+        unload(replica, adapter)
+    if leaving:
+        look_again(replica)
 
 
 def _load(replica: Replica, adapter: Adapter, folder: Path) -> None:

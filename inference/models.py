@@ -97,6 +97,9 @@ class Serving(models.Model):
         default=0, help_text="Of an adapter that failed here, since it last passed."
     )
     probed_at = models.DateTimeField(null=True, blank=True)
+    leaving_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when nothing more is asked of it, for its place."
+    )
 
     class Meta:
         constraints = [
@@ -114,22 +117,31 @@ class Serving(models.Model):
 
 
 class Adapter(models.Model):
-    """Trained weights over a base: immutable, named by their content, served under that name."""
+    """Trained weights over a base: immutable, named by their content, served under that name.
+
+    Its files are found by its hash (`inference.adapter_store`); those of a zero adapter are made
+    from any adapter of its shapes (`inference.zero`).
+    """
 
     class State(models.TextChoices):
         STORED = "stored"  # on no replica
         LOADING = "loading"  # a swap is bringing it
-        SERVING = "serving"  # every replica should serve it
+        SERVING = "serving"  # an alias means it: every replica serves it, as far as places go
         RETIRED = "retired"  # no alias points to it: unloaded once its requests have ended
         UNLOADED = "unloaded"  # on no replica, its copy for the replicas still lies there
 
     content_hash = models.CharField(max_length=64, unique=True)
     base = models.CharField(max_length=200, help_text="Served name of the model under it.")
     rank = models.PositiveSmallIntegerField()
-    folder = models.TextField(help_text="Where it was registered from.")
+    template = models.CharField(
+        max_length=64, blank=True, help_text="Hash of the chat template it was trained with."
+    )
     zero = models.BooleanField(default=False, help_text="Changes nothing: stands in for the base.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.STORED)
     retired_at = models.DateTimeField(null=True, blank=True)
+    asked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When somebody last wanted an answer by it."
+    )
     served_model = models.OneToOneField(
         ServedModel, on_delete=models.PROTECT, related_name="adapter"
     )
@@ -145,7 +157,9 @@ class Adapter(models.Model):
             UniqueConstraint(
                 fields=["state"], condition=Q(state="loading"), name="one_adapter_loading"
             ),
-            UniqueConstraint(fields=["base"], condition=Q(zero=True), name="one_zero_of_a_base"),
+            UniqueConstraint(
+                fields=["base"], condition=Q(zero=True, state="serving"), name="one_zero_of_a_base"
+            ),
         ]
 
     def __str__(self) -> str:

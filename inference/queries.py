@@ -1,7 +1,7 @@
 """Reads: what may be used now, and what people are told about it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -10,9 +10,11 @@ from django.utils import timezone
 
 from inference.completions import Endpoint
 from inference.models import Adapter, ModelAlias, Replica, ServedModel, Serving
+from inference.places import is_leaving
 from inference.routing import Pool
 
 STALE = timedelta(minutes=2)
+NOWHERE = "No inference server serves it now."
 
 
 class ReplicaState(TypedDict):
@@ -99,14 +101,35 @@ def available_models() -> list[AvailableModel]:
 
     A zero adapter is not among them: it is its base.
     """
-    zeros = dict(Adapter.objects.filter(zero=True).values_list("base", "served_model"))
+    adapters = Adapter.objects.all()
+    zeros = {each.served_model_id: each.base for each in adapters if each.zero}
+    rests = {
+        each.served_model_id: each.base
+        for each in adapters
+        if each.state == Adapter.State.SERVING and not each.zero
+    }
     models = ServedModel.objects.prefetch_related("servings__replica").in_bulk()
     rows = [
-        _availability(model, models.get(zeros.get(model.name, 0)))
+        _availability(model, [models[key] for key, base in zeros.items() if base == model.name])
         for model in models.values()
-        if model.pk not in zeros.values()
+        if model.pk not in zeros
     ]
+    bases = {row.name for row in rows if row.available and row.kind == ServedModel.Kind.BASE}
+    rows = [_when_asked(row) if rests.get(row.id) in bases else row for row in rows]
     return sorted(rows, key=lambda row: (not row.available, row.kind != "base", row.name))
+
+
+def _when_asked(row: AvailableModel) -> AvailableModel:
+    """One that has given its place to another comes back when it is asked."""
+    away = row.message == NOWHERE
+    return replace(row, available=True, message="") if away else row
+
+
+def answers_as(alias: str, content_hash: str) -> bool:
+    """Whether the alias means this adapter, and who asks by it gets an answer."""
+    meant = ModelAlias.objects.filter(name=alias, current__content_hash=content_hash)
+    model_id = meant.values_list("current__served_model", flat=True).first()
+    return any(row.available for row in available_models() if row.id == model_id)
 
 
 def bases_offered() -> list[str]:
@@ -173,10 +196,10 @@ def _endpoint(
     passed = {
         serving.served_model.name
         for serving in _present(replica)
-        if serving.selftest == Serving.Selftest.PASSED
+        if serving.selftest == Serving.Selftest.PASSED and not is_leaving(serving)
     }
-    zeros = {a.base: a.served_model.name for a in adapters if a.zero}
-    answers_as = {base: name for base, name in zeros.items() if name in passed}
+    zeros = [(a.base, a.served_model.name) for a in adapters if a.zero]
+    answers_as = {base: name for base, name in zeros if name in passed}
     for alias, target in aliases.items():
         target = answers_as.get(target, target)
         if target in passed and alias not in passed:
@@ -224,8 +247,8 @@ def _overall(replicas: list[Replica]) -> tuple[str, str]:
     return "failing", "The inference servers are not being checked. Are worker and beat running?"
 
 
-def _availability(model: ServedModel, zero: ServedModel | None) -> AvailableModel:
-    known = [*model.servings.all(), *(zero.servings.all() if zero else ())]
+def _availability(model: ServedModel, zeros: Sequence[ServedModel]) -> AvailableModel:
+    known = [serving for each in (model, *zeros) for serving in each.servings.all()]
     servings = [
         s
         for s in known
@@ -245,7 +268,7 @@ def _availability(model: ServedModel, zero: ServedModel | None) -> AvailableMode
 def _why_not(servings: list[Serving]) -> str:
     """The most hopeful reason first."""
     if not servings:
-        return "No inference server serves it now."
+        return NOWHERE
     for serving in servings:
         if serving.replica.state != Replica.State.READY:
             return without_address(serving.replica)

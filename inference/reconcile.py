@@ -14,19 +14,21 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from inference import vitals
+from inference import places, vitals
+from inference.adapter_files import CARD
 from inference.adapters import SWAP
 from inference.errors import InferenceError, SwapRefused
 from inference.examination import at_work
-from inference.loading import PROBE_EVERY, bring, probe_all, unload
+from inference.loading import PROBE_EVERY, bring, folder_of, probe_all, unload
 from inference.locks import try_lock
 from inference.models import Adapter, ModelAlias, Replica, ServedModel, Serving
+from inference.places import DRAIN, NoPlace
 from inference.replicas import Sighting, look_again
 
 log = logging.getLogger(__name__)
 
-DRAIN = timedelta(seconds=15)  # until every process has seen the flip
 RETRY_LOAD = timedelta(minutes=1)
+KEPT_FOR = timedelta(minutes=10)  # copies of what was asked: somebody may be loading it
 RELOADS = 1  # of an adapter that fails; then it waits for the next self-test
 ALIVE = [Replica.State.READY, Replica.State.LOADING, Replica.State.FAILING]
 
@@ -72,25 +74,53 @@ def tidy() -> None:
             Q(state=Adapter.State.LOADING) | Q(state=Adapter.State.SERVING, zero=False)
         ).exclude(pk__in=meant).update(state=Adapter.State.RETIRED, retired_at=now)
         served = Serving.objects.filter(present=True, replica__enabled=True).values("served_model")
+        unasked = Q(asked_at=None) | Q(asked_at__lt=now - KEPT_FOR)
         Adapter.objects.filter(state=Adapter.State.RETIRED, retired_at__lt=now - DRAIN).exclude(
             served_model__in=served
         ).update(state=Adapter.State.UNLOADED)
         kept = ModelAlias.objects.exclude(previous=None).values("previous")
-        for adapter in Adapter.objects.filter(state=Adapter.State.UNLOADED).exclude(pk__in=kept):
+        unloaded = Adapter.objects.filter(unasked, state=Adapter.State.UNLOADED)
+        for adapter in unloaded.exclude(pk__in=kept):
             shutil.rmtree(Path(settings.INFERENCE_ADAPTER_FOLDER) / adapter.content_hash, True)
             adapter.state = Adapter.State.STORED
             adapter.save(update_fields=["state"])
+        _restore_copies()
+
+
+def _restore_copies() -> None:
+    """Of what is loaded: vLLM reads an adapter anew when it had to put it aside, and ends if its
+    files are gone.
+    """
+    here = Adapter.objects.filter(
+        served_model__servings__present=True, served_model__servings__replica__enabled=True
+    )
+    for adapter in here.distinct():
+        place = Path(settings.INFERENCE_ADAPTER_FOLDER) / adapter.content_hash
+        if not (place / CARD).is_file():
+            try:
+                folder_of(adapter)
+            except (SwapRefused, OSError) as problem:
+                log.warning("The copy of %s cannot be made anew: %s", adapter, problem)
 
 
 def _wanted(replica: Replica) -> list[Adapter]:
-    """What the replica should serve, the zero adapters first; those only beside others."""
+    """What the replica should serve, the zero adapters first; those only beside others.
+
+    Of more adapters than places, those that have one and those that are to get one (`places`).
+    """
     bases = replica.servings.filter(present=True).values("served_model__name")
-    serving = Adapter.objects.filter(state=Adapter.State.SERVING, base__in=bases)
-    needed = {adapter.base for adapter in serving if not adapter.zero}
+    meant = Q(state=Adapter.State.SERVING) | Q(asked_at__gt=timezone.now() - places.WANTED)
+    found = Adapter.objects.filter(meant, base__in=bases).select_related("served_model")
+    adapters = [adapter for adapter in found.order_by("pk") if not adapter.zero]
+    needed = {adapter.base for adapter in adapters}
+    zeros = [adapter for adapter in found if adapter.zero and adapter.base in needed]
+    here = set(replica.servings.filter(present=True).values_list("served_model_id", flat=True))
+    away = [adapter for adapter in adapters if adapter.served_model_id not in here]
+    zero_is_here = all(zero.served_model_id in here for zero in zeros)
     return [
-        adapter
-        for adapter in serving.select_related("served_model").order_by("-zero", "pk")
-        if adapter.base in needed
+        *zeros,
+        *(adapter for adapter in adapters if adapter.served_model_id in here),
+        *places.to_bring(replica, away, zero_is_here),
     ]
 
 
@@ -149,18 +179,32 @@ def _mend(replica: Replica, adapter: Adapter) -> None:
             look_again(replica)
         if not adapter.zero:
             _need_zero(replica, adapter.base)
+        _keep_copy_of(adapter)
         bring(replica, [adapter])
         log.info("%s serves %s again", replica.name, adapter)
+    except NoPlace as refused:  # it is tried again all the time
+        log.info("%s waits: %s", adapter, refused)
+    except OSError as error:
+        _give_up(replica, adapter, SwapRefused(f"Its files cannot be copied: {error}."))
     except (SwapRefused, InferenceError) as error:
         if isinstance(error, InferenceError) and error.replica_is_away:
             raise
         _give_up(replica, adapter, error)
 
 
+def _keep_copy_of(adapter: Adapter) -> None:
+    """One that no alias means, and that is asked all the same: by a round that names it."""
+    forgotten = Adapter.objects.filter(
+        pk=adapter.pk, state__in=[Adapter.State.STORED, Adapter.State.UNLOADED]
+    )
+    forgotten.update(state=Adapter.State.RETIRED, retired_at=timezone.now())
+
+
 def _need_zero(replica: Replica, base: str) -> None:
     """Beside an adapter but without the zero adapter, base requests may get the wrong one."""
     failed = replica.servings.filter(
         served_model__adapter__zero=True,
+        served_model__adapter__state=Adapter.State.SERVING,
         served_model__adapter__base=base,
         selftest=Serving.Selftest.FAILED,
     ).first()
@@ -196,8 +240,10 @@ def _leavers(replica: Replica, now: datetime) -> list[Adapter]:
     The others stay, so that going back to one, or promoting one that was evaluated, takes no load
     and no test. One place more is left empty: see `loading`.
     """
+    unasked = Q(asked_at=None) | Q(asked_at__lt=now - places.WANTED)
     drained = (
         Adapter.objects.filter(
+            unasked,
             state=Adapter.State.RETIRED,
             retired_at__lt=now - DRAIN,
             served_model__servings__replica=replica,

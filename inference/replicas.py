@@ -188,6 +188,7 @@ def _record_served(replica: Replica, sighting: Sighting) -> None:
 
 def _absent(serving: Serving) -> None:
     serving.present, serving.selftest, serving.detail = False, Serving.Selftest.PENDING, ""
+    serving.leaving_at = None
     serving.save()
 
 

@@ -171,9 +171,9 @@ class Fields(BaseSettings):
         4,
         ge=0,
         le=64,
-        description="How many trained adapters the local vLLM serves at most: the current one, a "
-        "candidate, those that were replaced. 0: none, nothing can be promoted; on a CPU that "
-        "doubles the base model's speed.",
+        description="How many trained adapters the local vLLM has loaded at most; of more, the "
+        "longest unasked is unloaded and comes back when it is asked. 0: none, nothing can be "
+        "promoted; on a CPU that doubles the base model's speed.",
     )
     inference_adapter_rank: Rank = Field(
         16,

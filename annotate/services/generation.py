@@ -23,6 +23,7 @@ from annotate.services import generation_turns as turns
 from annotate.services.generation_store import Order, TaskOrder
 from inference.completions import CompletionResult, Endpoint, Messages, Sampling
 from inference.errors import InferenceError
+from inference.places import ask_for
 from inference.queries import ready_endpoints, ready_pool
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ class Writer:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._began = time.monotonic()
         self._ending = False  # what is in flight is still waited for
+        self._asked: dict[int, set[str]] = {}  # models by task
 
     async def run(self) -> None:
         try:
@@ -140,6 +142,8 @@ class Writer:
         if stopping.is_set() or await self._gives_way():
             return False
         k = await self._database(store.wanted, self._round_id)
+        if self._asked:
+            await self._database(ask_for, set[str]().union(*self._asked.values()))
         endpoints = await self._database(ready_endpoints)
         await self._completer.refresh(endpoints)
         if k:
@@ -169,6 +173,7 @@ class Writer:
             room,
         )
         for order in orders:
+            self._asked[order.task_id] = {each.model for each in order.orders}
             self._running[order.task_id] = asyncio.create_task(self._write(order))
 
     async def _wait_for_one(self) -> None:
@@ -178,6 +183,7 @@ class Writer:
         for task in done:
             task.result()  # a failure outside of inference ends the job
         self._running = {key: task for key, task in self._running.items() if not task.done()}
+        self._asked = {key: self._asked[key] for key in self._running}
 
     async def _write(self, task: TaskOrder) -> None:
         """All missing completions of one task: one request for those that are sampled alike."""

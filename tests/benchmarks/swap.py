@@ -41,7 +41,6 @@ from tests.benchmarks.swap_prompts import PROMPTS, messages_of
 from tests.inference.adapter_folders import write_card
 from tests.promotion.adapters import trained_adapter
 from tests.services import ENV
-from training import adapter_store
 from training.models import Promotion, PromotionState, TrainedAdapter
 from training.services import promotions
 
@@ -144,8 +143,7 @@ def check_distinct(known: dict[tuple[str, str], str]) -> None:
 
 def _serve_as_candidate(adapter: TrainedAdapter) -> None:
     """As an evaluation does."""
-    folder = adapter_store.local_folder(adapter.content_hash)
-    known = register_adapter(folder=folder, base=adapter.base)
+    known = register_adapter(content_hash=adapter.content_hash, base=adapter.base)
     serve_adapter(alias=CANDIDATE, base=adapter.base, adapter_id=known.pk)
 
 

@@ -160,7 +160,6 @@ class Trained:
             content_hash=self.first.content_hash,
             base=BASE,
             rank=8,
-            folder=str(self.folder),
             state=Adapter.State.SERVING,
             served_model=served,
         )

@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from inference import adapter_store
+from inference.adapters import register_adapter
+from inference.models import Adapter
+
 
 def write_adapter(
     folder: Path,
@@ -51,3 +55,8 @@ def write_card(folder: Path, base_name: str = "base") -> None:
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),
     }
     (folder / "adapter.json").write_text(json.dumps(card))
+
+
+def registered(folder: Path, base: str = "base") -> Adapter:
+    """The adapter in the folder, put into the storage and known from there."""
+    return register_adapter(content_hash=adapter_store.store(folder).content_hash, base=base)

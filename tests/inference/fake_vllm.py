@@ -33,6 +33,8 @@ class FakeVllm:
         self.lora_calls: list[str] = []  # "load name", "unload name"
         self.lora_script: list[Behaviour] = []  # what the next of these calls meet
         self.busy_with: set[str] = set()  # adapters in progress, as /metrics tells
+        self.tells_load = False  # /metrics tells of the requests that are really in progress
+        self.most_loaded = 0  # adapters at once
         self.api_key = ""
         self.requests: list[Json] = []
         self.under_way: list[Json] = []
@@ -63,6 +65,14 @@ class FakeVllm:
 
     def adapters(self) -> list[str]:
         return [name for name, parent in self.models.items() if parent]
+
+    def in_progress(self) -> set[str]:
+        """Names of the adapters that are answering."""
+        if not self.tells_load:
+            return self.busy_with
+        with self._lock:
+            asked = {body["model"] for body in self.under_way if "max_tokens" in body}
+        return {name for name in asked if self.models.get(name)}
 
     def enter(self, body: Json) -> None:
         with self._lock:
@@ -220,6 +230,7 @@ class Handler(BaseHTTPRequestHandler):
             if verb == "load":
                 fake.folders[name] = self.body["lora_path"]
                 fake.models |= {name: next(iter(fake.models))}
+                fake.most_loaded = max(fake.most_loaded, len(fake.adapters()))
             else:
                 del fake.models[name]
             self.send(200, b"Success")
@@ -244,13 +255,15 @@ class Handler(BaseHTTPRequestHandler):
         ]
 
     def _metrics(self) -> bytes:
+        busy = self.fake.in_progress()
+        running = max(self.fake.running, len(busy) if self.fake.tells_load else 0)
         return (
             "# TYPE process_start_time_seconds gauge\n"
             f"process_start_time_seconds {self.fake.start_time}\n"
-            f'vllm:num_requests_running{{engine="0",model_name="base"}} {self.fake.running}.0\n'
+            f'vllm:num_requests_running{{engine="0",model_name="base"}} {running}.0\n'
             'vllm:num_requests_waiting{engine="0",model_name="base"} 0.0\n'
             f'vllm:lora_requests_info{{max_lora="{self.fake.max_loras}",'
-            f'running_lora_adapters="{",".join(self.fake.busy_with)}",'
+            f'running_lora_adapters="{",".join(busy)}",'
             'waiting_lora_adapters=""} 1.7e+09\n'
         ).encode()
 

@@ -20,7 +20,7 @@ from annotate import environment
 from annotate.launch import plan
 from annotate.launch.child import Child
 from inference import queries, reconcile
-from inference.adapters import register_adapter, roll_back, serve_adapter
+from inference.adapters import roll_back, serve_adapter
 from inference.client import ReplicaClient
 from inference.completions import CompletionRequest, CompletionResult, Endpoint, ModelCard, Sampling
 from inference.errors import InferenceError
@@ -28,7 +28,7 @@ from inference.examination import selftest_replica
 from inference.models import Adapter, Replica, Serving
 from inference.replicas import check_replicas
 from inference.routing import Pool
-from tests.inference.adapter_folders import write_card
+from tests.inference.adapter_folders import registered, write_card
 from tests.patience import PATIENCE_S
 from tests.services import ENV, serving
 from training.engine.data import Chat, template_hash
@@ -255,7 +255,7 @@ def test_adapters_are_swapped_and_base_answers_stay_the_bases(
     base = check_and_test().servings.get().served_model.name
     plain = through_pool(base)
     assert (plain.model, plain.adapter_hash) == (base, "")
-    red, blue = [register_adapter(folder=folder, base=base) for folder in folders]
+    red, blue = [registered(folder, base) for folder in folders]
     serve_adapter(alias="helper", base=base, adapter_id=red.pk)
     first = through_pool("helper")
     assert (first.model, first.adapter_hash) == (str(red), red.content_hash)

@@ -206,7 +206,6 @@ class Turning:
             defaults={
                 "base": BASE,
                 "rank": 8,
-                "folder": "/nowhere",
                 "served_model": served,
                 "state": Adapter.State.SERVING,
             },

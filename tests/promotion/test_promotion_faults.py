@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core.files.storage import storages
-from django.db import connections
+from django.db import OperationalError, connections
 
 from annotate.errors import Conflict
 from annotate.models import Project, User
@@ -16,6 +16,7 @@ from inference import queries
 from inference.completions import CompletionResult, Sampling
 from inference.models import Adapter, Replica
 from inference.routing import Pool
+from tests import cast
 from tests.inference import fake_vllm
 from tests.inference.fake_vllm import FakeVllm
 from tests.inference.swaps.acting import look
@@ -66,12 +67,43 @@ def test_killed_between_the_flip_and_the_end(
         with pytest.raises(Killed):
             promotions.perform(promotion_id=asked.pk)
     asked.refresh_from_db()
-    assert (asked.state, reads.current(tone.pk)) == ("swapping", None)
+    # What requests get is what is said to be the model.
+    assert (asked.state, reads.current(tone.pk)) == ("swapping", red)
     assert answering() == served(red)
     assert reads.to_advance() == [asked.pk]
     done = performed(asked)
     assert (done.state, done.attempts, reads.current(tone.pk)) == ("done", 2, red)
     assert performed(done).finished_at == done.finished_at  # sent once more: nothing happens
+
+
+def test_after_the_flip_it_only_goes_forward(
+    ready: FakeVllm, tone: Project, ada: User, red: TrainedAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often letting the rounds follow breaks off, and whatever becomes of the servers."""
+    asked = ask(red, tone)
+    monkeypatch.setattr(promotions, "ATTEMPTS", 2)
+
+    def broken(**_: object) -> int:
+        raise OperationalError("number of parameters must be between 0 and 65535")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(promotions, "follow", broken)
+        for _ in range(4):
+            with pytest.raises(OperationalError):
+                promotions.perform(promotion_id=asked.pk)
+            ready.max_loras = 0
+            file_of(red).unlink(missing_ok=True)
+            asked.refresh_from_db()
+            assert (asked.state, asked.flipped_at is None) == ("swapping", False)
+            assert asked.message.startswith("Requests get the new model.")
+    found = cast.signed_in(ada).get("/api/projects/tone/serving").json()
+    assert (found["current"], found["promotion"]["flipped_at"] is None) == (red.number, False)
+    assert reads.to_advance() == [asked.pk]
+    with pytest.raises(Conflict, match="is just being swapped in"):
+        ask(None, tone)
+    done = performed(asked)
+    assert (done.state, done.message) == ("done", "")
+    assert reads.trail(tone.pk) == [None, red.pk]
 
 
 def test_two_jobs_of_one_promotion(ready: FakeVllm, tone: Project, red: TrainedAdapter) -> None:

@@ -37,6 +37,9 @@ class PromotionRow(Shape):
     stale_tasks = serializers.IntegerField()
     created_by = serializers.CharField(allow_null=True, help_text="Null: the loop.")
     created_at = serializers.DateTimeField()
+    flipped_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when requests get the new model; null: not yet."
+    )
     finished_at = serializers.DateTimeField(allow_null=True)
 
 

@@ -18,6 +18,8 @@ class PromotionState(models.TextChoices):
 
 
 UNFINISHED_PROMOTIONS = (PromotionState.QUEUED, PromotionState.SWAPPING)
+# What requests go by, whether or not the open rounds follow yet.
+IN_FORCE = Q(state=PromotionState.DONE) | Q(flipped_at__isnull=False)
 
 
 class PromotionKind(models.TextChoices):
@@ -28,8 +30,9 @@ class PromotionKind(models.TextChoices):
 class Promotion(models.Model):
     """One at a time in a project. No adapter: the base.
 
-    The last one that is done is what the project's model means; the inference alias, which is what
-    requests go by, follows it.
+    `flipped_at` is set in the transaction in which the inference alias, which is what requests go
+    by, gets its new meaning: from then on the promotion is what the project's model is, and only
+    goes forward. What is left, letting the open rounds follow, is done again until it is done.
     """
 
     project = models.ForeignKey(
@@ -65,6 +68,9 @@ class Promotion(models.Model):
         User, on_delete=models.PROTECT, null=True, related_name="+", help_text="None: the loop."
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    flipped_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when requests get the new model."
+    )
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -87,6 +93,10 @@ class Promotion(models.Model):
             models.CheckConstraint(
                 condition=~Q(state=PromotionState.FAILED) | ~Q(message=""),
                 name="failed_promotion_says_why",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=PromotionState.FAILED) | Q(flipped_at__isnull=True),
+                name="failed_promotion_is_not_served",
             ),
             models.CheckConstraint(
                 condition=Q(state__in=UNFINISHED_PROMOTIONS, finished_at__isnull=True)

@@ -10,8 +10,8 @@ from annotate.models import Project
 from annotate.queries.current_model import alias_of
 from inference import queries as inference
 from inference.models import Adapter, ServedModel
-from training.models import Promotion, PromotionKind, PromotionState, TrainedAdapter
-from training.models.promotion import UNFINISHED_PROMOTIONS
+from training.models import Promotion, PromotionKind, TrainedAdapter
+from training.models.promotion import IN_FORCE, UNFINISHED_PROMOTIONS
 from training.queries.standing import Stands, standings
 
 HISTORY = 1000
@@ -36,7 +36,7 @@ def one(project_id: int, number: int) -> Promotion:
 
 def current(project_id: int) -> TrainedAdapter | None:
     """The adapter that the project's model is; None: the base."""
-    last = _done(project_id).select_related("adapter").first()
+    last = _in_force(project_id).select_related("adapter").first()
     return last.adapter if last else None
 
 
@@ -55,22 +55,21 @@ def trail(project_id: int) -> list[int | None]:
     """Ids of the adapters that the project's model was and can go back to; None: the base.
 
     What it is now comes last. Going back takes the last step away, so that going back twice leads
-    two steps back.
+    two steps back. One that was only brought to the servers again is no step.
     """
-    columns = _done(project_id).values_list("kind", "adapter_id", "previous_id")
+    columns = _in_force(project_id).values_list("kind", "adapter_id", "previous_id")
     steps = list(columns[:HISTORY])[::-1]
     found: list[int | None] = [steps[0][2] if steps else None]
     for kind, adapter_id, _ in steps:
         if kind == PromotionKind.ROLL_BACK and len(found) > 1:
             found.pop()
-        else:
+        elif adapter_id != found[-1]:
             found.append(adapter_id)
     return found
 
 
-def _done(project_id: int) -> QuerySet[Promotion]:
-    done = Promotion.objects.filter(project_id=project_id, state=PromotionState.DONE)
-    return done.order_by("-number")
+def _in_force(project_id: int) -> QuerySet[Promotion]:
+    return Promotion.objects.filter(IN_FORCE, project_id=project_id).order_by("-number")
 
 
 def row(promotion: Promotion, found: Mapping[int, Stands]) -> dict[str, Any]:
@@ -91,6 +90,7 @@ def row(promotion: Promotion, found: Mapping[int, Stands]) -> dict[str, Any]:
         "stale_tasks": promotion.stale_tasks,
         "created_by": made_by.username if made_by else None,
         "created_at": promotion.created_at,
+        "flipped_at": promotion.flipped_at,
         "finished_at": promotion.finished_at,
     }
 

@@ -12,7 +12,6 @@ from training.models import (
     LoopStep,
     Promotion,
     PromotionKind,
-    PromotionState,
     Stage,
     Standing,
     StepState,
@@ -20,7 +19,7 @@ from training.models import (
 )
 from training.models.evaluation import UNFINISHED_EVALUATIONS
 from training.models.loop import UNFINISHED_STEPS
-from training.models.promotion import UNFINISHED_PROMOTIONS
+from training.models.promotion import IN_FORCE, UNFINISHED_PROMOTIONS
 from training.queries.servable import why_not
 
 
@@ -63,7 +62,7 @@ class _Facts:
 
     def __init__(self, project_id: int) -> None:
         promotions = Promotion.objects.filter(project_id=project_id)
-        done = promotions.filter(state=PromotionState.DONE).order_by("number")
+        done = promotions.filter(IN_FORCE).order_by("number")
         trail = list(done.values_list("kind", "adapter_id", "previous_id"))
         self.current = trail[-1][1] if trail else None
         # By what it was last taken away.

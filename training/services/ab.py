@@ -18,7 +18,6 @@ from inference.adapters import register_adapter, serve_adapter
 from inference.errors import InferenceError, SwapRefused
 from inference.locks import try_lock
 from inference.models import Adapter, ModelAlias, ServedModel
-from training import adapter_store
 from training.evaluation.hacking import Won
 from training.loop.outcomes import Failed, GoOn, Outcome, Wait
 from training.loop.policy import Humans
@@ -193,8 +192,7 @@ def _comparing(step_id: int) -> LoopStep | None:
 
 
 def _serve(slug: str, candidate: TrainedAdapter) -> None:
-    folder = adapter_store.local_folder(candidate.content_hash)
-    adapter = register_adapter(folder=folder, base=candidate.base)
+    adapter = register_adapter(content_hash=candidate.content_hash, base=candidate.base)
     serve_adapter(alias=alias_of(slug), base=candidate.base, adapter_id=adapter.pk)
 
 

@@ -1,11 +1,13 @@
 """Letting a project's model be another adapter, or the one before: asked for, then done by a job.
 
-One at a time in a project. The job may be killed anywhere and run again: the swap is the same
-however often it is asked for, and the promotion is done in the transaction that lets the open
-rounds follow.
+One at a time in a project, and in two steps. The flip of the alias and the note that it was flipped
+are one transaction; before it everything may be given up, after it nothing. Letting the open rounds
+follow and the note that the promotion is done are another. The job may be killed anywhere and run
+again: it goes on with the step that is missing.
 """
 
 import logging
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Max
@@ -22,8 +24,7 @@ from inference.adapters import loaded_adapter, register_adapter, serve_adapter
 from inference.errors import InferenceError, SwapRefused
 from inference.locks import try_lock
 from inference.models import ModelAlias
-from inference.queries import bases_offered, meaning_of
-from training import adapter_store
+from inference.queries import answers_as, bases_offered, meaning_of
 from training.models import (
     Evaluation,
     Promotion,
@@ -61,7 +62,7 @@ def promote(
 
     actor_id None: the loop. The same again while it is under way returns the one under way. Raises
     NotFound for an adapter of another project, Invalid for one that writes no answers, Conflict
-    when it is the project's model already or another promotion is under way.
+    when it is the project's model already and is served, or another promotion is under way.
     """
     project = _locked(project_id)
     adapter = _promotable(project, adapter_id)
@@ -143,7 +144,7 @@ def _ask(
             retry=True,
         )
     previous = reads.current(project.pk)
-    if adapter == previous:
+    if adapter == previous and _is_served(project, adapter):
         raise Conflict(f"{_named(adapter)} is the project's model already.")
     last = Promotion.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     promotion = Promotion.objects.create(
@@ -162,6 +163,11 @@ def _ask(
     return promotion
 
 
+def _is_served(project: Project, adapter: TrainedAdapter | None) -> bool:
+    """A model that no server answers by may be brought to them again."""
+    return adapter is None or answers_as(alias_of(project.slug), adapter.content_hash)
+
+
 def _named(adapter: TrainedAdapter | None) -> str:
     return f"Adapter {adapter.number}" if adapter else "The base model"
 
@@ -175,20 +181,32 @@ def perform(*, promotion_id: int) -> None:
         promotion = _begin(promotion_id) if mine else None
         if promotion is None:
             return
+        if promotion.flipped_at is None and not _flipped(promotion):
+            return
         try:
-            served_model_id = _swap(promotion)
-        except SwapRefused as refused:
-            _put_off(promotion_id, str(refused), permanent=refused.permanent)
-        except InferenceError as error:
-            _put_off(promotion_id, error.summary, permanent=False)
-        except Refusal as refused:
-            _put_off(promotion_id, refused.message, permanent=not refused.retry)
-        except OSError as error:
-            log.exception("%s", promotion)
-            why = f"The adapter's files cannot be read: {error.strerror or error}."
-            _put_off(promotion_id, why, permanent=False)
-        else:
-            _finish(promotion_id, served_model_id)
+            _finish(promotion_id)
+        except Exception as error:
+            _say_what_is_left(promotion_id, error)
+            raise
+
+
+def _flipped(promotion: Promotion) -> bool:
+    """Swap it in; why that was not possible is said in the promotion."""
+    try:
+        _swap(promotion)
+    except SwapRefused as refused:
+        _put_off(promotion.pk, str(refused), permanent=refused.permanent)
+    except InferenceError as error:
+        _put_off(promotion.pk, error.summary, permanent=False)
+    except Refusal as refused:
+        _put_off(promotion.pk, refused.message, permanent=not refused.retry)
+    except OSError as error:
+        log.exception("%s", promotion)
+        why = f"The adapter's files cannot be read: {error.strerror or error}."
+        _put_off(promotion.pk, why, permanent=False)
+    else:
+        return True
+    return False
 
 
 @transaction.atomic
@@ -196,32 +214,34 @@ def _begin(promotion_id: int) -> Promotion | None:
     promotion = _unfinished(promotion_id)
     if promotion is None:
         return None
-    if promotion.attempts >= ATTEMPTS:
+    if promotion.attempts >= ATTEMPTS and promotion.flipped_at is None:
         why = promotion.message or "It broke off again and again; the worker's log says why."
         _fail(promotion, why)
         return None
     promotion.state = PromotionState.SWAPPING
-    promotion.attempts += 1
+    promotion.attempts = min(promotion.attempts + 1, ATTEMPTS)
     promotion.save(update_fields=["state", "attempts"])
     return promotion
 
 
-def _swap(promotion: Promotion) -> int:
-    """Id of the served model that the project's model then is. Raises SwapRefused."""
-    alias = alias_of(promotion.project.slug)
-    if promotion.adapter is None:
-        serve_adapter(alias=alias, base=_base_of(promotion.project), adapter_id=None)
-    else:
-        trained = promotion.adapter
-        adapter_id = loaded_adapter(content_hash=trained.content_hash, base=trained.base)
-        if adapter_id is None:
-            folder = adapter_store.local_folder(trained.content_hash)
-            adapter_id = register_adapter(folder=folder, base=trained.base).pk
-        serve_adapter(alias=alias, base=trained.base, adapter_id=adapter_id)
-    model = meaning_of(alias)
-    if model is None:
+def _swap(promotion: Promotion) -> None:
+    """Let the alias mean its adapter, and note it. Raises SwapRefused."""
+    alias, trained = alias_of(promotion.project.slug), promotion.adapter
+    base = trained.base if trained else _base_of(promotion.project)
+    if not base:
         raise SwapRefused("No inference server has named a model yet.")
-    return model.pk
+    adapter_id = None
+    if trained is not None:
+        adapter_id = loaded_adapter(content_hash=trained.content_hash, base=base)
+        if adapter_id is None:
+            adapter_id = register_adapter(content_hash=trained.content_hash, base=base).pk
+    serve_adapter(
+        alias=alias, base=base, adapter_id=adapter_id, beside=partial(_note_flip, promotion.pk)
+    )
+
+
+def _note_flip(promotion_id: int) -> None:
+    Promotion.objects.filter(pk=promotion_id).update(flipped_at=timezone.now(), message="")
 
 
 def _base_of(project: Project) -> str:
@@ -234,13 +254,15 @@ def _base_of(project: Project) -> str:
 
 
 @transaction.atomic
-def _finish(promotion_id: int, served_model_id: int) -> None:
+def _finish(promotion_id: int) -> None:
+    """Let the open rounds follow."""
     promotion = _unfinished(promotion_id)
-    if promotion is None:
+    model = meaning_of(alias_of(promotion.project.slug)) if promotion else None
+    if promotion is None or model is None:
         return
     promotion.stale_tasks = follow(
         project_id=promotion.project_id,
-        served_model_id=served_model_id,
+        served_model_id=model.pk,
         stale=Stale(promotion.stale),
         actor_id=promotion.created_by_id,
     )
@@ -251,10 +273,22 @@ def _finish(promotion_id: int, served_model_id: int) -> None:
 
 
 @transaction.atomic
+def _say_what_is_left(promotion_id: int, error: Exception) -> None:
+    promotion = _unfinished(promotion_id)
+    if promotion is not None:
+        promotion.message = (
+            "Requests get the new model. The open rounds are not given to it yet: that broke off "
+            f"({type(error).__name__}) and is tried again by itself. If it goes on like this, the "
+            "worker's log says why."
+        )
+        promotion.save(update_fields=["message"])
+
+
+@transaction.atomic
 def _put_off(promotion_id: int, why: str, *, permanent: bool) -> None:
     """Back to the queue, unless trying again does not help."""
     promotion = _unfinished(promotion_id)
-    if promotion is None:
+    if promotion is None or promotion.flipped_at is not None:
         return
     why = without_secrets(why)
     log.warning("%s: %s", promotion, why)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -58,6 +59,7 @@ def age(since: timedelta = timedelta(hours=1)) -> None:
     """Let time pass for what waits."""
     past = timezone.now() - since
     Adapter.objects.filter(state="retired").update(retired_at=past)
+    Adapter.objects.filter(asked_at__isnull=False).update(asked_at=F("asked_at") - since)
     Serving.objects.filter(probed_at__isnull=False).update(probed_at=past)
 
 

@@ -7,9 +7,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from inference import selftest
-from inference.adapters import register_adapter
 from inference.models import Adapter
-from tests.inference.adapter_folders import write_adapter
+from tests.inference.adapter_folders import registered, write_adapter
 from tests.inference.fake_vllm import FakeVllm
 from tests.inference.swaps.acting import look
 
@@ -23,6 +22,9 @@ def _short_selftests(monkeypatch: pytest.MonkeyPatch) -> None:
 def ready(configured: FakeVllm, settings: Settings, tmp_path: Path) -> FakeVllm:
     """The fake is a replica that serves the base, tested."""
     settings.INFERENCE_ADAPTER_FOLDER = tmp_path / "served"
+    backend = "django.core.files.storage.FileSystemStorage"
+    here = {"BACKEND": backend, "OPTIONS": {"location": tmp_path / "stored"}}
+    settings.STORAGES = {**settings.STORAGES, "adapters": here}
     look()
     return configured
 
@@ -38,9 +40,9 @@ def second(ready: FakeVllm, settings: Settings) -> Iterator[FakeVllm]:
 
 @pytest.fixture
 def red(ready: FakeVllm, tmp_path: Path) -> Adapter:
-    return register_adapter(folder=write_adapter(tmp_path / "red", seed=1), base="base")
+    return registered(write_adapter(tmp_path / "red", seed=1))
 
 
 @pytest.fixture
 def blue(ready: FakeVllm, tmp_path: Path) -> Adapter:
-    return register_adapter(folder=write_adapter(tmp_path / "blue", seed=2), base="base")
+    return registered(write_adapter(tmp_path / "blue", seed=2))

@@ -142,7 +142,7 @@ def test_a_replica_in_step_is_left_alone(ready: FakeVllm, red: Adapter) -> None:
         lambda a, b: Adapter.objects.update(state="loading"),
         lambda a, b: Adapter.objects.update(state="sleepy"),
         lambda a, b: Adapter.objects.update(state="retired"),
-        lambda a, b: Adapter.objects.update(zero=True),
+        lambda a, b: Adapter.objects.update(zero=True, state="serving"),
         lambda a, b: Adapter.objects.update(content_hash=a.content_hash),
         lambda a, b: ModelAlias.objects.create(name="", base="base"),
     ],

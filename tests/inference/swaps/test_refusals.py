@@ -8,12 +8,12 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from inference import examination
-from inference.adapters import SWAP, register_adapter, roll_back, serve_adapter
+from inference.adapters import SWAP, roll_back, serve_adapter
 from inference.errors import SwapRefused
 from inference.loading import bring
 from inference.models import Adapter, ModelAlias, Replica
 from tests.inference import fake_vllm
-from tests.inference.adapter_folders import write_adapter
+from tests.inference.adapter_folders import registered, write_adapter
 from tests.inference.fake_vllm import FakeVllm
 from tests.inference.swaps.acting import answering, copy_of, look, refusal, serve, state, zero
 from tests.inference.test_replicas import held_elsewhere
@@ -63,7 +63,7 @@ def test_an_adapter_without_weights_may_answer_as_its_base(ready: FakeVllm, tmp_
     """It was trained for nothing; the server is not to blame."""
     ready.ignores_adapters = True
     folder = write_adapter(tmp_path / "untrained", scale=0.0)
-    adapter = register_adapter(folder=folder, base="base")
+    adapter = registered(folder)
     assert serve(adapter).current == adapter
 
 
@@ -147,7 +147,8 @@ def test_no_replica_is_ready(ready: FakeVllm, red: Adapter) -> None:
 def test_a_tampered_adapter_is_refused_before_it_is_loaded(
     ready: FakeVllm, red: Adapter, tmp_path: Path
 ) -> None:
-    (tmp_path / "red" / "adapter_model.safetensors").write_bytes(b"x")
+    stored = tmp_path / "stored" / red.content_hash
+    (stored / "adapter_model.safetensors").write_bytes(b"x")
     assert "cut off or was changed" in refusal(red)
     assert ready.lora_calls == []
 
@@ -174,7 +175,7 @@ def test_what_cannot_be_served_is_not_registered(ready: FakeVllm, tmp_path: Path
     ):
         folder = write_adapter(tmp_path / str(number), **options)  # type: ignore[arg-type]
         with pytest.raises(SwapRefused, match=said):
-            register_adapter(folder=folder, base=base)
+            registered(folder, base)
 
 
 def test_names_keep_their_meaning(red: Adapter) -> None:

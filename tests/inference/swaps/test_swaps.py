@@ -11,13 +11,13 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from inference import queries, reconcile
-from inference.adapters import drop_alias, register_adapter, roll_back, serve_adapter
+from inference.adapters import drop_alias, roll_back, serve_adapter
 from inference.errors import SwapRefused
 from inference.models import Adapter, Replica, Serving
 from inference.replicas import check_replicas, look_again, record
 from inference.routing import Pool
 from tests.inference import fake_vllm
-from tests.inference.adapter_folders import write_adapter
+from tests.inference.adapter_folders import registered, write_adapter
 from tests.inference.fake_vllm import FakeVllm
 from tests.inference.swaps.acting import (
     HELLO,
@@ -139,7 +139,7 @@ def test_room_is_made_for_the_next_one(
     ready.max_loras = 5
     serve(red)
     serve(blue)
-    serve(register_adapter(folder=write_adapter(tmp_path / "green", seed=3), base="base"))
+    serve(registered(write_adapter(tmp_path / "green", seed=3)))
     age()
     look()
     assert str(red) not in ready.models  # the longest retired
@@ -155,7 +155,7 @@ def test_files_are_deleted_one_swap_later(
     age()
     look()
     assert copy_of(red, settings).is_dir()
-    green = register_adapter(folder=write_adapter(tmp_path / "green", seed=3), base="base")
+    green = registered(write_adapter(tmp_path / "green", seed=3))
     serve(green)
     look()
     assert not copy_of(red, settings).exists()

@@ -256,7 +256,7 @@ def test_the_list_and_what_an_adapter_became(
 def test_how_it_is_served_is_shown(client: APIClient, make: Make) -> None:
     adapter = make()
     ServedModel.objects.create(name="base", kind="base")
-    register_adapter(folder=adapter_store.local_folder(adapter.content_hash), base="base")
+    register_adapter(content_hash=adapter.content_hash, base="base")
     found = client.get(f"{HOME}/adapters/1").json()
     assert found["served_as"] == f"base@{adapter.content_hash[:16]}"
     assert found["standing"] == {"state": "trained", "replicas": 0}

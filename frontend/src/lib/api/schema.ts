@@ -2570,6 +2570,11 @@ export interface components {
             created_by: string | null;
             /** Format: date-time */
             created_at: string;
+            /**
+             * Format: date-time
+             * @description Since when requests get the new model; null: not yet.
+             */
+            flipped_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
         };

@@ -53,6 +53,7 @@ export default {
   "admin.swap.done": "In use",
   "admin.swap.queuedText": "The swap begins when the worker is free. Until then {previous} answers.",
   "admin.swap.swappingText": "{model} is brought to every replica and checked there. Until it has proved itself {previous} answers.",
+  "admin.swap.flippedText": "{model} answers already. The open rounds are being given to it; nothing else is left to do.",
   "admin.swap.doneText": "{model} answers.",
   "admin.swap.failedText": "{model} was not swapped in. {previous} still answers; promote again when the cause is mended.",
 
@@ -94,7 +95,7 @@ export default {
   "admin.standing.trainedText": "It was trained, and not compared yet.",
   "admin.standing.judge": "Judge",
   "admin.standing.judgeText": "A reward model: it judges answers and writes none.",
-  "admin.standing.notServed": "not served",
+  "admin.standing.notServed": "on no replica now",
 
   "admin.grounds.prompts": { one: "on {n} held-out prompt", other: "on {n} held-out prompts" },
   "admin.grounds.answers": "Answers side by side",
