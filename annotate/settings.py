@@ -10,6 +10,7 @@ from django.conf import global_settings
 from psycopg.conninfo import conninfo_to_dict
 
 from annotate import environment
+from annotate.jobs import Folder, Queue, routes
 
 django_stubs_ext.monkeypatch()
 
@@ -108,14 +109,8 @@ CELERY_BROKER_URL = ENV.broker_url
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {
-    "annotate.generate_round": {"queue": "generate"},
-    "training.answer_evaluation": {"queue": "generate"},
-    "training.judge_evaluation": {"queue": "train"},
-    "training.run_training": {"queue": "train"},
-    "training.tidy_runs": {"queue": "train"},
-}
+CELERY_TASK_DEFAULT_QUEUE = str(Queue.DEFAULT)
+CELERY_TASK_ROUTES = routes()
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -172,12 +167,11 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 
-def _storage(name: str) -> dict[str, Any]:
+def _storage(name: str, folder: Folder) -> dict[str, Any]:
     """A folder of this machine, or one in a bucket."""
     if not ENV.storage_url:
-        folder = ENV.var_dir / "training" / name
         backend = "django.core.files.storage.FileSystemStorage"
-        return {"BACKEND": backend, "OPTIONS": {"location": folder}}
+        return {"BACKEND": backend, "OPTIONS": {"location": ENV.var_dir / folder}}
     bucket = urlsplit(ENV.storage_url)
     return {
         "BACKEND": "annotate.s3.S3Folder",
@@ -191,24 +185,19 @@ def _storage(name: str) -> dict[str, Any]:
 
 STORAGES = {
     **global_settings.STORAGES,
-    "snapshots": _storage("snapshots"),
-    "adapters": _storage("adapters"),
+    "snapshots": _storage("snapshots", Folder.SNAPSHOTS),
+    "adapters": _storage("adapters", Folder.ADAPTERS),
 }
-# Where a job drafts a snapshot before it is stored; beside it, because it is as large.
-SNAPSHOT_DRAFTS = ENV.var_dir / "training" / "drafts"
-# Where adapters of a storage elsewhere are copied to before they are used.
-ADAPTER_COPIES = ENV.var_dir / "training" / "adapter-copies"
-# Of the machines that train: a folder for each run, named by its id.
-TRAINING_RUNS = ENV.var_dir / "training" / "runs"
-# Of the same machines: a folder for each evaluation that is being judged.
-TRAINING_SCORES = ENV.var_dir / "training" / "scores"
+SNAPSHOT_DRAFTS = ENV.var_dir / Folder.DRAFTS
+ADAPTER_COPIES = ENV.var_dir / Folder.COPIES
+TRAINING_RUNS = ENV.var_dir / Folder.RUNS
+TRAINING_SCORES = ENV.var_dir / Folder.SCORES
 TRAINING_MODEL = ENV.training_model
 TRAINING_LAUNCH = ENV.training_launch
 TRAINING_KEEP_DAYS = ENV.training_keep_days
 TRAINING_ROLLOUTS_URL = ENV.training_rollouts_url
 TRAINING_ROLLOUTS_API_KEY = ENV.training_rollouts_api_key
-# What was unpacked or fetched, by name.
-MODELS = ENV.var_dir / "models"
+MODELS = ENV.var_dir / Folder.MODELS
 
 INFERENCE_URLS = ENV.inference_urls
 INFERENCE_API_KEY = ENV.inference_api_key
@@ -217,8 +206,7 @@ INFERENCE_MODEL = ENV.model
 INFERENCE_LARGEST_RANK = ENV.largest_rank  # of an adapter that the replicas take; 0: of none
 CHAT_TEMPLATE = ENV.chat_template
 CHAT_TEMPLATE_KWARGS = ENV.chat_template_kwargs
-# Replicas read it under the same path.
-INFERENCE_ADAPTER_FOLDER = ENV.var_dir / "served"
+INFERENCE_ADAPTER_FOLDER = ENV.var_dir / Folder.SERVED
 GENERATION_AHEAD = ENV.generation_ahead
 GENERATION_AHEAD_EACH = ENV.generation_ahead_each
 GENERATION_AHEAD_MOST = ENV.generation_ahead_most

@@ -14,17 +14,18 @@ from training.services import (
     answering,
     building,
     contenders,
+    evaluations,
     judging,
     leases,
     loop,
     promotions,
     rebuilding,
     running,
+    serving,
     tidying,
 )
 from training.services.ab import SERVE
 from training.services.advancing import ADVANCE
-from training.services.evaluations import ANSWER, JUDGE
 from training.services.leases import TRAIN
 from training.services.promotions import PROMOTE
 from training.services.rebuilding import CONTINUE
@@ -78,12 +79,17 @@ def advance_runs() -> None:
     leases.send_waiting()
 
 
-@shared_task(name=ANSWER)
+@shared_task(name=evaluations.SERVE)
+def serve_evaluation(evaluation_id: int) -> None:
+    serving.serve_evaluation(evaluation_id=evaluation_id)
+
+
+@shared_task(name=evaluations.ANSWER)
 def answer_evaluation(evaluation_id: int) -> None:
     answering.answer_evaluation(evaluation_id=evaluation_id)
 
 
-@shared_task(name=JUDGE)
+@shared_task(name=evaluations.JUDGE)
 def judge_evaluation(evaluation_id: int) -> None:
     judging.judge_evaluation(evaluation_id=evaluation_id)
 
@@ -93,9 +99,9 @@ def advance_evaluations() -> None:
     """Send the jobs that wait: for a server, for a worker, after a crash."""
     contenders.release_forgotten()
     for evaluation_id in evaluation_reads.to_answer():
-        enqueue(ANSWER, evaluation_id=evaluation_id)
+        enqueue(evaluations.SERVE, evaluation_id=evaluation_id)
     for evaluation_id in judging.to_send():
-        enqueue(JUDGE, evaluation_id=evaluation_id)
+        enqueue(evaluations.JUDGE, evaluation_id=evaluation_id)
 
 
 @shared_task(name="training.tidy_runs", soft_time_limit=600)

@@ -37,11 +37,15 @@ def lock(evaluation_id: int) -> bool:
     The aliases under which the two sides are served are the project's.
     """
     close_old_connections()
-    project_id = Evaluation.objects.values_list("project_id", flat=True).get(pk=evaluation_id)
+    key = key_of(lock_of(evaluation_id))
     with connection.cursor() as cursor:
-        key = key_of(f"training.answering.{project_id}")
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
         return bool(cursor.fetchone()[0])
+
+
+def lock_of(evaluation_id: int) -> str:
+    project_id = Evaluation.objects.values_list("project_id", flat=True).get(pk=evaluation_id)
+    return f"training.answering.{project_id}"
 
 
 @transaction.atomic
@@ -65,6 +69,12 @@ def begin(evaluation_id: int) -> Evaluation | None:
     evaluation.prompts = len(_prompts(evaluation))
     evaluation.save(update_fields=["state", "heartbeat_at", "attempts", "prompts"])
     return evaluation
+
+
+def answering(evaluation_id: int) -> Evaluation | None:
+    """The evaluation if its sides were brought to the servers and answers are wanted."""
+    found = Evaluation.objects.select_related("project", "candidate", "incumbent")
+    return found.filter(pk=evaluation_id, state=EvaluationState.ANSWERING).first()
 
 
 def is_wanted(evaluation_id: int) -> bool:

@@ -1,5 +1,7 @@
 """Both sides answer the held-out prompts: a job that may be killed anywhere and run again.
 
+It needs no files: another job has brought both sides to the servers (`serving`).
+
 What is missing is always read from the database, and a unique constraint refuses a second answer
 for the same place. Both sides are asked for under versioned names, never under an alias: what a
 name means cannot change while answers are written, and every answer's adapter is checked.
@@ -15,17 +17,17 @@ from typing import ParamSpec, TypeVar
 from django.conf import settings
 from django.db import connections
 
-from annotate.errors import Refusal
 from annotate.services.generation import Completer, stopping
 from inference.completions import CompletionResult, Sampling
-from inference.errors import InferenceError, SwapRefused
+from inference.errors import InferenceError
+from inference.places import ask_for
 from inference.queries import ready_endpoints, ready_pool
 from training.models import Evaluation, Side
 from training.services import answer_store as store
 from training.services import contenders
 from training.services.answer_store import Order
 from training.services.contenders import Contender
-from training.services.evaluations import fail_evaluation
+from training.services.serving import put_off
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -38,50 +40,22 @@ AT_THE_DOOR = 2
 def answer_evaluation(*, evaluation_id: int) -> None:
     """Have answers written until none is missing, or there is a reason to stop for now.
 
-    Reasons: it was canceled, a server is away, the process is stopping, or another job of the
-    project answers.
+    Reasons: it was canceled, a server is away, a side is not served any more, the process is
+    stopping, or another job of the project answers.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="database") as thread:
         try:
-            evaluation = thread.submit(_begin, evaluation_id).result()
-            if evaluation is not None:
-                sides = thread.submit(_serve, evaluation).result()
-                if sides is not None:
-                    asyncio.run(_run(evaluation, sides, thread))
+            found = thread.submit(_begin, evaluation_id).result()
+            if found is not None:
+                asyncio.run(_run(*found, thread))
         finally:
             thread.submit(connections.close_all).result()
 
 
-def _begin(evaluation_id: int) -> Evaluation | None:
-    return store.begin(evaluation_id) if store.lock(evaluation_id) else None
-
-
-def _serve(evaluation: Evaluation) -> Mapping[Side, Contender] | None:
-    """Both sides as they are served; None when they are not, which the evaluation then says."""
-    try:
-        return contenders.serve(evaluation)
-    except SwapRefused as refused:
-        if refused.permanent:
-            fail_evaluation(evaluation_id=evaluation.pk, message=str(refused))
-        else:
-            store.wait(evaluation.pk, str(refused), counts=False)
-    except InferenceError as error:
-        _put_off(evaluation.pk, error)
-    except Refusal as lost:
-        fail_evaluation(evaluation_id=evaluation.pk, message=lost.message)
-    except OSError as error:
-        log.exception("%s cannot begin", evaluation)
-        why = f"The adapter's files cannot be copied: {error.strerror or error}. Then retry."
-        fail_evaluation(evaluation_id=evaluation.pk, message=why)
-    return None
-
-
-def _put_off(evaluation_id: int, error: InferenceError) -> None:
-    """Until beat sends the job again, or for good when that would not help."""
-    if error.permanent:
-        fail_evaluation(evaluation_id=evaluation_id, message=f"{error.summary} Then retry.")
-    else:
-        store.wait(evaluation_id, error.summary, counts=not error.replica_is_away)
+def _begin(evaluation_id: int) -> tuple[Evaluation, Mapping[Side, Contender]] | None:
+    evaluation = store.answering(evaluation_id) if store.lock(evaluation_id) else None
+    sides = contenders.served(evaluation) if evaluation else None
+    return (evaluation, sides) if evaluation and sides else None
 
 
 async def _run(
@@ -126,12 +100,13 @@ class Asker:
         if await self._database(store.settle, self._evaluation.pk):
             await self._database(contenders.release, self._evaluation.project.slug)
         elif self._failure is not None:
-            await self._database(_put_off, self._evaluation.pk, self._failure)
+            await self._database(put_off, self._evaluation.pk, self._failure)
 
     async def _may_go_on(self) -> bool:
         """After a failure what is under way is waited for, and nothing more is begun."""
         if stopping.is_set() or (self._failure and not self._running):
             return False
+        await self._database(ask_for, [side.name for side in self._sides.values()])
         await self._completer.refresh(await self._database(ready_endpoints))
         return await self._database(store.is_wanted, self._evaluation.pk)
 

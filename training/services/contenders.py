@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
-from inference.adapters import drop_alias, register_adapter, serve_adapter
+from inference.adapters import drop_alias, loaded_adapter, register_adapter, serve_adapter
 from inference.errors import SwapRefused
 from inference.models import Adapter, ModelAlias
-from training import adapter_store
 from training.models import Evaluation, EvaluationState, LoopStep, Side, Stage, TrainedAdapter
 from training.models.loop import UNFINISHED_STEPS
 
@@ -26,26 +25,38 @@ class Contender:
     stands_in: frozenset[str] = frozenset()
 
 
-def serve(evaluation: Evaluation) -> dict[Side, Contender]:
+def serve(evaluation: Evaluation) -> None:
     """Load what is not served yet. An incumbent that is replaced meanwhile stays loaded too.
 
-    Raises SwapRefused, InferenceError, and Conflict when the files of an adapter are lost.
+    Raises SwapRefused, also when the files of an adapter are lost, and InferenceError.
     """
-    slug, incumbent = evaluation.project.slug, evaluation.incumbent
     _refuse_beside_people(evaluation)
-    return {
-        Side.CANDIDATE: _served(evaluation.candidate, f"{slug}/{CANDIDATE}"),
-        Side.INCUMBENT: _served(incumbent, f"{slug}/{INCUMBENT}")
-        if incumbent
-        else _base(evaluation.candidate.base),
-    }
+    for adapter, alias in _adapters(evaluation):
+        known = loaded_adapter(content_hash=adapter.content_hash, base=adapter.base)
+        if known is None:
+            known = register_adapter(content_hash=adapter.content_hash, base=adapter.base).pk
+        serve_adapter(alias=alias, base=adapter.base, adapter_id=known)
 
 
-def _served(adapter: TrainedAdapter, alias: str) -> Contender:
-    folder = adapter_store.local_folder(adapter.content_hash)
-    known = register_adapter(folder=folder, base=adapter.base)
-    serve_adapter(alias=alias, base=adapter.base, adapter_id=known.pk)
-    return Contender(str(known), adapter.content_hash)
+def served(evaluation: Evaluation) -> dict[Side, Contender] | None:
+    """Both sides as `serve` left them; None when one of them is not served, or not any more."""
+    found = {}
+    for side, (adapter, alias) in zip(Side, _adapters(evaluation), strict=False):
+        meant = ModelAlias.objects.filter(name=alias, current__content_hash=adapter.content_hash)
+        row = meant.select_related("current__served_model").first()
+        if row is None:
+            return None
+        found[side] = Contender(str(row.current), adapter.content_hash)
+    return {Side.INCUMBENT: _base(evaluation.candidate.base), **found}
+
+
+def _adapters(evaluation: Evaluation) -> list[tuple[TrainedAdapter, str]]:
+    """The candidate, then the incumbent unless it is the base; each with its alias."""
+    slug = evaluation.project.slug
+    found = [(evaluation.candidate, f"{slug}/{CANDIDATE}")]
+    if evaluation.incumbent is not None:
+        found.append((evaluation.incumbent, f"{slug}/{INCUMBENT}"))
+    return found
 
 
 def _base(name: str) -> Contender:

@@ -18,6 +18,7 @@ from training.queries import evaluations as reads
 from training.queries.promotions import current
 from training.queries.servable import why_not
 
+SERVE = "training.serve_evaluation"
 ANSWER = "training.answer_evaluation"
 JUDGE = "training.judge_evaluation"
 
@@ -71,7 +72,7 @@ def create_evaluation(
         incumbent=incumbent.number if incumbent else None,
         judge=judge.number if judge else None,
     )
-    enqueue(ANSWER, evaluation_id=evaluation.pk)
+    enqueue(SERVE, evaluation_id=evaluation.pk)
     return evaluation
 
 
@@ -190,7 +191,7 @@ def retry_evaluation(*, evaluation_id: int, actor_id: int) -> Evaluation:
     evaluation.save(update_fields=["state", "finished_at", "attempts", "message"])
     evaluation.answers.filter(finish_reason=reads.REFUSED).delete()
     _record("retried", evaluation, actor_id)
-    enqueue(ANSWER, evaluation_id=evaluation.pk)
+    enqueue(SERVE, evaluation_id=evaluation.pk)
     return evaluation
 
 

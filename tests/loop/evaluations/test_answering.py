@@ -12,6 +12,7 @@ from tests.inference import fake_vllm
 from tests.inference.fake_vllm import Behaviour, FakeVllm
 from tests.inference.swaps.acting import look
 from tests.loop.evaluations.conftest import Evaluate, Make
+from tests.promotion.conftest import elsewhere
 from training import tasks
 from training.evaluation.settings import EvaluationSettings
 from training.models import Evaluation, EvaluationAnswer, EvaluationState, LoopStep, Side
@@ -19,12 +20,14 @@ from training.queries import evaluations as reads
 from training.services import answer_store, contenders
 from training.services.answering import answer_evaluation
 from training.services.evaluations import cancel_evaluation, retry_evaluation
+from training.services.serving import serve_evaluation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def answer(evaluation: Evaluation) -> Evaluation:
-    """Run the job once; the evaluation as it is then."""
+    """Run both jobs once; the evaluation as it is then."""
+    elsewhere(serve_evaluation, evaluation_id=evaluation.pk)
     answer_evaluation(evaluation_id=evaluation.pk)
     evaluation.refresh_from_db()
     return evaluation
@@ -269,13 +272,13 @@ def test_an_answer_of_another_adapter_is_not_kept(
     vllm: FakeVllm, evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluation = evaluate()
-    real = contenders.serve
+    real = contenders.served
 
     def confused(asked: Evaluation) -> Any:
-        sides = real(asked)
+        sides = real(asked) or {}
         return {**sides, Side.CANDIDATE: contenders.Contender("base", "f" * 64)}
 
-    monkeypatch.setattr("training.services.contenders.serve", confused)
+    monkeypatch.setattr("training.services.contenders.served", confused)
     answer(evaluation)
     assert "answered with another adapter" in evaluation.message
     assert answers(evaluation, Side.CANDIDATE) == []
