@@ -6,8 +6,9 @@ Whatever builds such a list (a filter, `in_bulk`, a prefetch, a deletion) is saf
 
 from typing import Any
 
-from django.db.backends.postgresql import compiler
-from django.db.models.expressions import ColPairs
+# The stubs lack what django.db.backends.postgresql.compiler has.
+from django.db.backends.postgresql import compiler  # type: ignore[attr-defined]
+from django.db.models.expressions import ColPairs  # type: ignore[attr-defined]
 from django.db.models.lookups import In
 
 LONG = 1000  # shorter lists stay as they are: PostgreSQL plans them by each value
@@ -26,7 +27,7 @@ class ListsAsArrays:
         compiled: tuple[str, Any] = super().compile(node)  # type: ignore[misc]
         return compiled
 
-    def _any_of(self, node: In) -> tuple[str, list[Any]] | None:
+    def _any_of(self, node: Any) -> tuple[str, list[Any]] | None:
         """None for a list with something else in it than plain values."""
         values = [value for value in node.rhs if value is not None]  # NULL is never equal
         places, given = node.batch_process_rhs(self, self.connection, values)
@@ -36,8 +37,11 @@ class ListsAsArrays:
         return f"{left} = ANY({PLACEHOLDER})", [*left_given, list(given)]
 
 
-def _long_list(node: Any) -> In | None:
-    """The lookup in a long list that the node is. A prefetch writes one column as a pair of one."""
+def _long_list(node: Any) -> Any:
+    """The lookup (In) in a long list that the node is; None for all else.
+
+    A prefetch writes one column as a pair of one.
+    """
     if not isinstance(node, In) or not node.rhs_is_direct_value() or len(node.rhs) <= LONG:
         return None
     if not isinstance(node.lhs, ColPairs):
@@ -46,21 +50,21 @@ def _long_list(node: Any) -> In | None:
     return In(columns[0], [value for (value,) in node.rhs]) if len(columns) == 1 else None
 
 
-class SQLCompiler(ListsAsArrays, compiler.SQLCompiler):
+class SQLCompiler(ListsAsArrays, compiler.SQLCompiler):  # type: ignore[misc]
     """Of SELECT."""
 
 
-class SQLInsertCompiler(ListsAsArrays, compiler.SQLInsertCompiler):
+class SQLInsertCompiler(ListsAsArrays, compiler.SQLInsertCompiler):  # type: ignore[misc]
     """Of INSERT."""
 
 
-class SQLDeleteCompiler(ListsAsArrays, compiler.SQLDeleteCompiler):
+class SQLDeleteCompiler(ListsAsArrays, compiler.SQLDeleteCompiler):  # type: ignore[misc]
     """Of DELETE."""
 
 
-class SQLUpdateCompiler(ListsAsArrays, compiler.SQLUpdateCompiler):
+class SQLUpdateCompiler(ListsAsArrays, compiler.SQLUpdateCompiler):  # type: ignore[misc]
     """Of UPDATE."""
 
 
-class SQLAggregateCompiler(ListsAsArrays, compiler.SQLAggregateCompiler):
+class SQLAggregateCompiler(ListsAsArrays, compiler.SQLAggregateCompiler):  # type: ignore[misc]
     """Of aggregates over a query."""
