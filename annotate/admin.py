@@ -11,6 +11,8 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from annotate import models
+from annotate.queries.access import LABEL
+from annotate.services import audit, claims
 from inference.models import Replica, ServedModel, Serving
 
 admin.site.unregister(Group)
@@ -44,6 +46,19 @@ class PeopleGroupAdmin(GroupAdmin, ModelAdmin):
     pass
 
 
+def record(
+    request: HttpRequest, verb: str, of: Model, project: models.Project, **detail: str | None
+) -> None:
+    """In the project's own record, beside Django's."""
+    audit.record(
+        verb=verb, of=of, project_id=project.pk, actor_id=request.user.pk, by="admin", **detail
+    )
+
+
+def named(member: models.Membership) -> dict[str, str]:
+    return {"username": member.user.username}
+
+
 class MembershipInline(TabularInline):
     model = models.Membership
     autocomplete_fields = ("user",)
@@ -55,6 +70,33 @@ class ProjectAdmin(ModelAdmin):
     list_display = ("name", "slug", "overlap", "created_at")
     search_fields = ("name", "slug")
     inlines = (MembershipInline,)
+
+    def save_model(
+        self, request: HttpRequest, obj: models.Project, form: Any, change: bool
+    ) -> None:
+        # Fields of lists count as changed when they were only written otherwise.
+        before = models.Project.objects.filter(pk=obj.pk).values().first() or {}
+        super().save_model(request, obj, form, change)
+        fields = [one for one in form.changed_data if before.get(one) != getattr(obj, one)]
+        if fields:
+            verb = "changed" if change else "created"
+            record(request, verb, obj, obj, fields=", ".join(sorted(fields)))
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """The members; the record says it as where a project's own admins change them."""
+        project = form.instance
+        before = {one.instance.pk: one.initial.get("role") for one in formset.initial_forms}
+        for leaving in (one.instance for one in formset.deleted_forms if one.instance.pk):
+            record(request, "removed", leaving, project, **named(leaving))
+        super().save_formset(request, form, formset, change)
+        for member in formset.new_objects:
+            record(request, "added", member, project, **named(member), role=member.role)
+        for member, _ in formset.changed_objects:
+            was = {"before": before[member.pk], "after": member.role}
+            record(request, "changed role", member, project, **named(member), **was)
+        for member in [one for one, _ in formset.changed_objects] + formset.deleted_objects:
+            if not member.pk or member.role not in LABEL:
+                claims.release_all(project_id=project.pk, labeler_id=member.user_id)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # rankings refer to it

@@ -68,3 +68,24 @@ class AlreadyRanked(Conflict):
 
 class RoundClosed(Conflict):
     code = "round_closed"
+
+
+class TooLarge(Refusal):
+    code = "too_large"
+    status = 413
+
+    def __init__(self, largest: int) -> None:
+        limit = f"{largest // 2**20} MB" if largest >= 2**20 else f"{largest // 2**10} kB"
+        super().__init__(
+            f"This is too much at once ({limit} at most). Send it in parts, or as a file."
+        )
+
+
+class Busy(Refusal):
+    """The machine does something of the kind already; nobody waits for it with a place in hand."""
+
+    code = "busy"
+    status = 503
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry=True)

@@ -47,10 +47,12 @@ ADMIN_POLICY = _written(
 def security_policy(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware that adds the header to every response."""
+    """Middleware that adds the header to every response, and keeps the API's out of caches."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
+        if request.path_info.startswith("/api/"):
+            response.headers.setdefault("Cache-Control", "no-store")
         admin = request.path_info.startswith("/admin/")
         response.headers[HEADER] = ADMIN_POLICY if admin else SITE_POLICY
         return response

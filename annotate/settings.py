@@ -42,7 +42,6 @@ AUTH_USER_MODEL = "annotate.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MIDDLEWARE = [
-    "annotate.turnstile.turnstile",
     "django.middleware.security.SecurityMiddleware",
     # Before the one that answers with files: those are framed and run as well.
     "annotate.security_policy.security_policy",
@@ -55,7 +54,6 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 ROOT_URLCONF = "annotate.urls"
-WSGI_APPLICATION = "annotate.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -229,8 +227,7 @@ WHITENOISE_MAX_AGE = 3600
 # The build puts a hash of the content into the name of each of these.
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/assets/.+-[\w-]{8}\.\w+$"
 
-# A prompt file of the largest size that is taken at once.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # of a form's fields; files are not counted
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 

@@ -10,6 +10,11 @@ _PICTURES = 0x2400  # the block of Unicode that pictures the characters below 0x
 _DELETE = 0x7F
 
 
+def unseen(text: str) -> bool:
+    """Whether something in it could not be seen, or turns around how the rest is read."""
+    return _UNSEEN.search(text) is not None
+
+
 def visible(text: str) -> str:
     """The text with every character seen that could not be: a NUL as ␀, U+202E as ⟨U+202E⟩.
 

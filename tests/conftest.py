@@ -12,7 +12,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from annotate.launch.child import Child
-from tests import services
+from tests import contract, services
 from tests.services import Site
 
 FLUSH_ATTEMPTS = 5
@@ -61,6 +61,13 @@ def _patient_flush() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kind, "execute_sql_flush", patiently)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _contract() -> Iterator[None]:
+    """Every answer to a test's client is checked against the schema."""
+    with contract.kept():
         yield
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import DataError, InterfaceError, OperationalError, connection
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from redis import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from annotate.environment import without_secrets
-from annotate.errors import Refusal
+from annotate.errors import Refusal, TooLarge
 from formats.echo import echo
 
 log = logging.getLogger(__name__)
@@ -35,25 +35,36 @@ _SENTENCES = {
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's hook: the response to an exception, or None to let it become a 500."""
     if isinstance(exc, Refusal):
-        return _envelope(
-            exc.status,
-            exc.error_code,
-            exc.message,
-            retry=exc.retry,
-            fields=exc.fields,
-            facts=exc.facts,
-        )
+        return _refused(exc)
     if isinstance(exc, Http404):
         exc = exceptions.NotFound()
     if isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied()
     if isinstance(exc, AWAY):
         return _unavailable(exc)
+    if isinstance(exc, RequestDataTooBig):
+        return _refused(TooLarge(settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
+    if isinstance(exc, UnreadablePostError):
+        return _broken_off(exc)
     if isinstance(exc, DataError):
         return _unstorable(exc)
     if isinstance(exc, exceptions.APIException):
         return _of_rest_framework(exc)
     return None
+
+
+def _refused(exc: Refusal) -> Response:
+    response = _envelope(
+        exc.status,
+        exc.error_code,
+        exc.message,
+        retry=exc.retry,
+        fields=exc.fields,
+        facts=exc.facts,
+    )
+    if exc.status == 503:
+        response["Retry-After"] = RETRY_AFTER_S
+    return response
 
 
 def _let_go(exc: BaseException) -> None:
@@ -67,6 +78,13 @@ def _unavailable(exc: Exception) -> Response:
     response = _envelope(503, "unavailable", _UNAVAILABLE, retry=True)
     response["Retry-After"] = RETRY_AFTER_S
     return response
+
+
+def _broken_off(exc: Exception) -> Response:
+    """An upload that stopped coming; whoever sent it may have gone."""
+    log.info("the rest of a request did not come: %s", exc)
+    message = "The request did not arrive whole. Check the connection and try again."
+    return _envelope(408, "too_slow", message, retry=True)
 
 
 def _unstorable(exc: DataError) -> Response:
@@ -142,23 +160,16 @@ def _envelope(
     return Response({"error": error}, status=status)
 
 
-def not_found(request: HttpRequest) -> JsonResponse:
+def not_found(request: HttpRequest) -> HttpResponse:
     """An address below /api/ that does not exist."""
-    error = {"code": "not_found", "message": _SENTENCES[404], "retry": False, "fields": {}}
-    return JsonResponse({"error": error}, status=404)
+    return of_address(request.path, 404, "not_found", _SENTENCES[404])
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """What Django refuses by itself: a body over the bound, a host that is not ours."""
-    status, code, message = 400, "invalid", "The server does not take this request."
     if isinstance(exception, RequestDataTooBig):
-        limit = f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20} MB"
-        status, code = 413, "too_large"
-        message = f"This is too much at once ({limit} at most). Send it in parts, or as a file."
-    if not request.path.startswith("/api/"):
-        return HttpResponse(message, status=status, content_type="text/plain; charset=utf-8")
-    error = {"code": code, "message": message, "retry": False, "fields": {}}
-    return JsonResponse({"error": error}, status=status)
+        return too_large(request.path, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    return of_address(request.path, 400, "invalid", "The server does not take this request.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -168,13 +179,27 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """
     status, code = 500, "server_error"
     message = "Something went wrong on the server. It has been logged; try again."
-    headers = {}
     if isinstance(problem := sys.exception(), AWAY):
         _let_go(problem)
         status, code, message = 503, "unavailable", _UNAVAILABLE
+    return of_address(request.path, status, code, message, retry=True)
+
+
+def too_large(path: str, largest: int) -> HttpResponse:
+    """largest: bytes that are taken there."""
+    said = TooLarge(largest)
+    return of_address(path, said.status, said.code, said.message)
+
+
+def of_address(
+    path: str, status: int, code: str, message: str, *, retry: bool = False
+) -> HttpResponse:
+    """What did not get as far as a view, in the form of its address: the envelope, or a text."""
+    headers = {"Cache-Control": "no-store"}
+    if retry:
         headers["Retry-After"] = RETRY_AFTER_S
-    if not request.path.startswith("/api/"):
-        plain = "text/plain; charset=utf-8"
-        return HttpResponse(message, status=status, content_type=plain, headers=headers)
-    error = {"code": code, "message": message, "retry": True, "fields": {}}
+    if not path.startswith("/api/"):
+        text = "text/plain; charset=utf-8"
+        return HttpResponse(message, status=status, content_type=text, headers=headers)
+    error = {"code": code, "message": message, "retry": retry, "fields": {}}
     return JsonResponse({"error": error}, status=status, headers=headers)

@@ -57,7 +57,7 @@ class ExportView(ProjectView):
             OpenApiParameter("what", str, OpenApiParameter.PATH, enum=["comparisons", "rankings"]),
             OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=["jsonl", "parquet"]),
         ],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+        responses={(200, *CONTENT_TYPES.values()): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, slug: str, what: str, kind: str) -> StreamingHttpResponse:
         """The whole dataset, streamed in constant memory."""

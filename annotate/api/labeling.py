@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from annotate.api.asked import AskedView
 from annotate.api.held_task import ClaimShape, alike_letters, claim_shape
-from annotate.api.shapes import ErrorBody, ProjectName, Reason, Shape
+from annotate.api.shapes import ProjectName, Reason, Shape
 from annotate.api.views import body_of, user_of
 from annotate.errors import Invalid
 from annotate.models import FlagKind, Role
@@ -170,7 +170,7 @@ class ClaimsView(AskedView):
 
 
 class RenewView(AskedView):
-    @extend_schema(request=None, responses={200: Renewed, 409: ErrorBody})
+    @extend_schema(request=None, responses={200: Renewed})
     def post(self, request: Request, claim_id: int) -> Response:
         """Keep a task for another lease."""
         expires_at = claims.renew(claim_id=claim_id, labeler_id=user_of(request).pk)
@@ -186,7 +186,7 @@ class ReleaseView(AskedView):
 
 
 class RankingView(AskedView):
-    @extend_schema(request=Submit, responses={200: ReceiptShape, 201: ReceiptShape, 409: ErrorBody})
+    @extend_schema(request=Submit, responses={200: ReceiptShape, 201: ReceiptShape})
     def post(self, request: Request, claim_id: int) -> Response:
         """Submit a ranking; the same key again returns the same receipt with status 200."""
         body = body_of(Submit, request)
@@ -233,7 +233,7 @@ class UndoneShape(Shape):
 
 
 class UndoView(AskedView):
-    @extend_schema(request=None, responses={200: UndoneShape, 409: ErrorBody})
+    @extend_schema(request=None, responses={200: UndoneShape})
     def post(self, request: Request, ranking_id: int) -> Response:
         """Withdraw a ranking of mine and take its task up again, filled in as it was."""
         claim_id = rankings.undo_ranking(ranking_id=ranking_id, labeler_id=user_of(request).pk)
@@ -244,7 +244,7 @@ class UndoView(AskedView):
 
 
 class RevisionsView(AskedView):
-    @extend_schema(request=Submit, responses={200: ReceiptShape, 201: ReceiptShape, 409: ErrorBody})
+    @extend_schema(request=Submit, responses={200: ReceiptShape, 201: ReceiptShape})
     def post(self, request: Request, ranking_id: int) -> Response:
         """Replace a ranking of mine while its round is open; the old one stays on record."""
         body = body_of(Submit, request)

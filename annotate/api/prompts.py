@@ -22,6 +22,7 @@ from annotate.services import prompts
 
 FORM = ("file", "format", "refuse_control_tokens")
 MAX_FILE_BYTES = 256 * 1024 * 1024
+MAX_TEXT_BYTES = 16 * 1024 * 1024
 
 
 class PromptRow(Shape):
@@ -118,10 +119,11 @@ class PromptView(ProjectView):
 
 class ImportView(ProjectView):
     parser_classes = (MultiPartParser, JSONParser)
+    largest_json = MAX_TEXT_BYTES
 
     @extend_schema(request=PromptsText, responses=ImportReportShape)
     def post(self, request: Request, slug: str) -> Response:
-        """Import prompts: {text, format}, or a form with `file` (.jsonl, .csv; 256 MB at most)."""
+        """Import prompts: {text, format} of 16 MB at most, or a form with `file` (256 MB)."""
         access = self.access(request, slug, MANAGE)
         file = request.FILES.get("file")
         if file is not None:

@@ -9,13 +9,15 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
+from annotate.errors import TooLarge
 from formats.echo import echo, visible
+from formats.nesting import DEEPEST, too_deep
 
 log = logging.getLogger(__name__)
 
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
-LONGEST = 2**63  # whole numbers on either side of it are written as texts
-DEEPEST = 200  # orjson refuses 254
+HUGE = 2**63  # whole numbers on either side of it are written as texts
+LARGEST = 2**20  # bytes of a body
 
 
 class JSONRenderer(BaseRenderer):
@@ -48,8 +50,18 @@ class JSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Any JSON value. Raises ParseError for what is none, or not UTF-8."""
-        body = stream.read()
+        """Any JSON value. Raises ParseError for what is none, or not UTF-8, or nested too deep.
+
+        Raises RequestDataTooBig for more than the view takes: its `largest_json` in bytes.
+        """
+        largest = getattr((parser_context or {}).get("view"), "largest_json", LARGEST)
+        body = stream.read(largest + 1)
+        if len(body) > largest:
+            raise TooLarge(largest)
+        if too_deep(body):
+            raise ParseError(
+                f"The request is nested too deeply: {DEEPEST} levels are the most. Flatten it."
+            )
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError as problem:
@@ -66,6 +78,6 @@ def _writable(data: Any, depth: int = 0) -> Any:
         return [_writable(each, depth + 1) for each in data]
     if isinstance(data, str):
         return visible(data)
-    if isinstance(data, int) and not -LONGEST <= data < LONGEST:
+    if isinstance(data, int) and not -HUGE <= data < HUGE:
         return echo(data)
     return data

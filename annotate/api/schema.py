@@ -7,6 +7,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
 from annotate.api.authentication import WHOSE
+from annotate.api.shapes import Failure
 
 _WHOSE = OpenApiParameter(
     WHOSE,
@@ -23,6 +24,13 @@ class NamedOperations(AutoSchema):
     def get_operation_id(self) -> str:
         name = type(self.view).__name__.removesuffix("View")
         return f"{self.method.lower()}{name}"
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        """What any address may be refused with stands at each of them."""
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        for code in ("4XX", "5XX"):
+            bodies[code] = self._get_response_for_code(Failure, code, ["application/json"])
+        return bodies
 
     def get_override_parameters(self) -> list[Any]:
         """What writes may say whose work it is."""

@@ -1,6 +1,5 @@
 """Signing in and out, and API tokens."""
 
-from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout
@@ -13,11 +12,10 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import SimpleRateThrottle
-from rest_framework.views import APIView
 
 from annotate.api.asked import AskedView
 from annotate.api.shapes import Shape
+from annotate.api.throttles import AccountThrottle, AddressThrottle
 from annotate.api.views import body_of, user_of
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.models import User
@@ -45,32 +43,9 @@ class SignIn(Shape):
     password = serializers.CharField(max_length=512, trim_whitespace=False)
 
 
-class AddressThrottle(SimpleRateThrottle):
-    """Sign-ins from one address: many, since a whole office may share one."""
-
-    scope = "sign-in-address"
-
-    def allow_request(self, request: Request, view: APIView) -> bool:
-        return request.method != "POST" or bool(super().allow_request(request, view))
-
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
-
-
-class AccountThrottle(AddressThrottle):
-    """Sign-ins to one account from one address: few, so that passwords cannot be guessed."""
-
-    scope = "sign-in"
-
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        name = str(request.data.get("username", "")) if isinstance(request.data, dict) else ""
-        ident = sha256(f"{self.get_ident(request)} {name}".encode()).hexdigest()
-        return self.cache_format % {"scope": self.scope, "ident": ident}
-
-
 class SessionView(AskedView):
     permission_classes = (AllowAny,)
-    throttle_classes = (AddressThrottle, AccountThrottle)
+    throttle_classes = (AddressThrottle,)
 
     @extend_schema(responses=SessionShape)
     def get(self, request: Request) -> Response:
@@ -81,6 +56,9 @@ class SessionView(AskedView):
     def post(self, request: Request) -> Response:
         """Sign in."""
         body = body_of(SignIn, request)
+        account = AccountThrottle(body["username"])
+        if not account.allow_request(request, self):
+            self.throttled(request, account.wait() or 1)
         user = authenticate(request._request, **body)
         if user is None:
             raise Invalid(

@@ -30,6 +30,18 @@ class ErrorBody(Shape):
     fields = serializers.DictField(  # type: ignore[assignment]  # the name is the field's
         child=serializers.ListField(child=serializers.CharField())
     )
+    ranking = serializers.IntegerField(
+        required=False, help_text="`already_ranked`: the ranking that stands."
+    )
+    signed_in = serializers.CharField(
+        required=False, help_text="`other_session`: who is signed in now."
+    )
+
+
+class Failure(Shape):
+    """Every answer from 400 on."""
+
+    error = ErrorBody()
 
 
 class Reason(Shape):

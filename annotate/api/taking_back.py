@@ -6,7 +6,7 @@ from rest_framework.response import Response
 
 from annotate.api.asked import AskedView
 from annotate.api.held_task import ClaimShape, claim_shape
-from annotate.api.shapes import ErrorBody, Shape
+from annotate.api.shapes import Shape
 from annotate.api.views import user_of
 from annotate.services import queue, taking_back
 
@@ -16,7 +16,7 @@ class TakenBackShape(Shape):
 
 
 class TakeBackView(AskedView):
-    @extend_schema(request=None, responses={200: TakenBackShape, 409: ErrorBody})
+    @extend_schema(request=None, responses={200: TakenBackShape})
     def post(self, request: Request, claim_id: int) -> Response:
         """Take up a task again that I skipped or flagged.
 

@@ -7,6 +7,7 @@ are left out and named; those that would change what models are asked are refuse
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, NoReturn, TextIO
@@ -23,6 +24,7 @@ from annotate.exchange.prompt_rows import (
     split_of,
 )
 from formats.echo import echo
+from formats.nesting import too_deep
 
 __all__ = [
     "STANDARD",
@@ -39,6 +41,7 @@ Format = Literal["jsonl", "csv"]
 
 STANDARD = Limits()
 EXCERPT = 120
+TOO_DEEP = "The JSON is nested too deeply. Write one flat object a line."
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def _columns(header: Record) -> list[str]:
             'The first line must name the columns, one of them "prompt" '
             "(and, if you like, system, id, tags, source), separated by commas."
         )
-    doubled = {name for name in columns if name in READ and columns.count(name) > 1}
+    doubled = {name for name in READ if columns.count(name) > 1}
     if doubled:
         raise Refused(f'The column "{min(doubled)}" is there twice. Keep one of them.')
     return [name or f"column {place}" for place, name in enumerate(columns, start=1)]
@@ -129,6 +132,8 @@ def _row(record: Record, columns: list[str]) -> dict[str, object]:
 
 
 def _json_object(text: str) -> dict[str, object]:
+    if too_deep(text.encode("utf-8", "surrogatepass")):
+        raise Refused(TOO_DEEP)
     try:
         row = json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -137,7 +142,7 @@ def _json_object(text: str) -> dict[str, object]:
             "Write one JSON object a line."
         ) from None
     except RecursionError:
-        raise Refused("The JSON is nested too deeply. Write one flat object a line.") from None
+        raise Refused(TOO_DEEP) from None
     except Refused:
         raise
     except ValueError:
@@ -150,8 +155,8 @@ def _json_object(text: str) -> dict[str, object]:
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     row = dict(pairs)
     if len(row) != len(pairs):
-        keys = [key for key, _ in pairs]
-        doubled = next(key for key in keys if keys.count(key) > 1)
+        times = Counter(key for key, _ in pairs)
+        doubled = next(key for key, count in times.items() if count > 1)
         raise Refused(f'The key "{echo(doubled)}" is there twice. Keep one of them.')
     return row
 

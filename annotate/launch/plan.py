@@ -19,7 +19,9 @@ from inference.devices import DevicePlan, Gpu, ImpossiblePlan, Wishes, find_gpus
 
 PYTHON = sys.executable
 ROUNDS_AT_A_TIME = 8
-WEB_THREADS = 16
+# The threads that work are those of annotate.web.rooms.
+WEB_SERVER = ["--interface", "asginl", "annotate.asgi:application", "--no-ws", "--http", "1"]
+WEB_SERVER += ["--loop", "asyncio"]
 CHECKPOINT_WITHIN = 120.0  # seconds; a run that takes longer goes on from the checkpoint before
 
 
@@ -83,10 +85,8 @@ def stores(env: Environment) -> list[Spec]:
 def web(env: Environment) -> Spec:
     workers = env.web_workers or min(8, max(2, os.cpu_count() or 2))
     listen = ["--host", env.host, "--port", str(env.port)]
-    # Threads beyond those that annotate.turnstile lets work are for slow senders and downloads.
-    listen += ["--blocking-threads", str(WEB_THREADS)]
     processes = ["--workers", str(workers), "--respawn-failed-workers", "--respawn-interval", "1"]
-    server = ["-m", "granian", "--interface", "wsgi", "annotate.wsgi:application", "--no-ws"]
+    server = ["-m", "granian", *WEB_SERVER]
     return Spec(
         name="web",
         commands=[[PYTHON, *server, *listen, *processes, "--workers-kill-timeout", "10"]],

@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from annotate.models.user import User
+from annotate.models.user import User, refuse_unseen
 
 MIN_K, MAX_K = 2, 9
 MAX_OVERLAP = 25
@@ -67,6 +67,12 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """What stands on buttons and in lists can be seen, and reads in its own direction."""
+        axes = self.axes if isinstance(self.axes, list) else []
+        spoken = [str(axis.get("name", "")) for axis in axes if isinstance(axis, dict)]
+        refuse_unseen({"name": [self.name], "tags": self.tags, "axes": spoken})
 
 
 class Role(models.TextChoices):

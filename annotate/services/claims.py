@@ -36,10 +36,7 @@ def next_claim(
         if held is not None:
             return standing, held
     if len(standing.live) >= MAX_LIVE_CLAIMS:
-        raise Conflict(
-            f"You hold {len(standing.live)} tasks already. Rank or skip one of them first.",
-            code="too_many_claims",
-        )
+        raise _too_many()
     return standing, _take_from_open_rounds(standing, labeler_id, have)
 
 
@@ -78,9 +75,18 @@ def _take(
                 stale=stale,
                 have=have,
             )
-        except IntegrityError:
+        except IntegrityError as problem:
+            if "eight_live_claims" in str(problem):  # counted again where nobody can come between
+                raise _too_many() from None
             continue  # The same labeler took this task through another tab: look again.
     raise Conflict("You are claiming tasks from several tabs at once. Try again.", retry=True)
+
+
+def _too_many() -> Conflict:
+    return Conflict(
+        f"You hold {MAX_LIVE_CLAIMS} tasks already. Rank or skip one of them first.",
+        code="too_many_claims",
+    )
 
 
 def claim_of(claim_id: int, labeler_id: int, *, lock: bool = False) -> Claim:

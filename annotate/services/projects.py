@@ -1,5 +1,6 @@
 """Setting up a project and who takes part in it."""
 
+from secrets import token_hex
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -33,12 +34,18 @@ EDITABLE = frozenset(
 
 @transaction.atomic
 def create_project(*, actor_id: int, slug: str = "", **values: Any) -> Project:
-    """A new project owned by its creator. Raises Invalid for bad values and a taken address."""
-    slug = slug or slugify(values.get("name", ""))[:60]
+    """A new project owned by its creator. Raises Invalid for bad values and a taken address.
+
+    slug: its address; if empty, one is made of the name, or any when the name has no Latin letters.
+    """
+    slug = slug or slugify(values.get("name", ""))[:60] or f"project-{token_hex(4)}"
     if Project.objects.filter(slug=slug).exists():
-        message = f"The address “{slug}” is taken. Choose another name or address."
-        raise Invalid(message, fields={"slug": [message]})
-    project = _saved(Project(slug=slug), values)
+        raise _taken(slug)
+    try:
+        with transaction.atomic():
+            project = _saved(Project(slug=slug), values)
+    except IntegrityError:  # by somebody at the same moment
+        raise _taken(slug) from None
     Membership.objects.create(project=project, user_id=actor_id, role=Role.OWNER)
     audit.record(verb="created", of=project, project_id=project.pk, actor_id=actor_id)
     return project
@@ -64,6 +71,11 @@ def update_project(
         fields=", ".join(sorted(values)),
     )
     return project
+
+
+def _taken(slug: str) -> Invalid:
+    message = f"The address “{slug}” is taken. Choose another name or address."
+    return Invalid(message, fields={"slug": [message]})
 
 
 def _saved(project: Project, values: dict[str, Any]) -> Project:

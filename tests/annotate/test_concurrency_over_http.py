@@ -65,6 +65,36 @@ def test_everything_is_ranked_three_times_and_no_more(project: Project, site: Si
     assert Comparison.objects.count() == len(receipts) * K * (K - 1) // 2
 
 
+def test_one_labeler_who_asks_twelve_times_at_once(project: Project, site: Site) -> None:
+    """Eight tasks are the most that somebody holds; it had become twelve."""
+    port = int(site.url.rsplit(":", 1)[1])
+    cookie = session(project, "lena")
+    answers = asyncio.run(at_once(port, cookie, 12))
+    assert Counter(status for status, _ in answers) == {200: 8, 409: 4}
+    assert {answer["error"]["code"] for status, answer in answers if status == 409} == {
+        "too_many_claims"
+    }
+    assert Claim.objects.filter(state="live").count() == 8
+    assert Slot.objects.filter(claim__isnull=False).count() == 8
+
+
+async def at_once(port: int, cookie: str, times: int) -> list[tuple[int, Any]]:
+    """As many connections, whose requests for a task all say that none is held yet."""
+    browsers = [Browser("127.0.0.1", port, {"sessionid": cookie}) for _ in range(times)]
+    for browser in browsers:
+        await browser.call("GET", "/api/session")
+    held: list[int] = []
+
+    async def ask(browser: Browser) -> tuple[int, Any]:
+        while True:
+            status, answer = await browser.call("POST", CLAIMS, {"have": list(held)})
+            if status != 200 or answer["claim"]["id"] not in held:
+                held.extend([] if status != 200 else [answer["claim"]["id"]])
+                return status, answer
+
+    return await asyncio.gather(*map(ask, browsers))
+
+
 def session(project: Project, username: str) -> str:
     return str(
         cast.signed_in(cast.member(project, username, Role.LABELER)).cookies["sessionid"].value

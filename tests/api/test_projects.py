@@ -1,12 +1,17 @@
 """Making a project and changing its settings."""
 
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connections
 from rest_framework.test import APIClient
 
 from annotate.models import AuditEvent, Membership, Project, Role, User
 from tests import cast
+from tests.patience import PATIENCE_S
 
 ADDRESS = "/api/projects"
 
@@ -186,3 +191,55 @@ def test_roles_are_told_to_their_bearers(project: Project, lena: APIClient) -> N
     assert lena.get(f"{ADDRESS}/tone").json()["role"] == "labeler"
     Membership.objects.filter(user__username="lena").update(role=Role.ADMIN)
     assert lena.get(f"{ADDRESS}/tone").json()["role"] == "admin"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_address_asked_for_eight_times_at_once() -> None:
+    """Five of the eight were answered with 500."""
+    ada = cast.person("ada")
+    begin = threading.Barrier(8)
+
+    def create(_: int) -> int:
+        client = cast.signed_in(ada)
+        begin.wait(PATIENCE_S)
+        answer = client.post(ADDRESS, {"name": "Tone", "slug": "tone"}, format="json")
+        connections.close_all()
+        return int(answer.status_code)
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = sorted(threads.map(create, range(8)))
+    assert statuses == [201, *[400] * 7]
+    assert Project.objects.count() == 1
+
+
+def test_a_name_without_latin_letters_gets_an_address(ada: APIClient) -> None:
+    made = ada.post(ADDRESS, {"name": "日本"}, format="json").json()
+    assert made["name"] == "日本"
+    assert re.fullmatch("project-[0-9a-f]{8}", made["slug"])
+    again = ada.post(ADDRESS, {"name": "日本"}, format="json").json()
+    assert again["slug"] != made["slug"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": "Tone \u202egpj.exe"}, "name"),
+        ({"name": "Tone\u2066"}, "name"),
+        ({"tags": ["good", "\u202ebad"]}, "tags"),
+        ({"axes": [{"key": "a", "name": "\u202eA", "min": 1, "max": 5}]}, "axes"),
+    ],
+)
+def test_a_name_that_turns_the_text_around_is_refused(
+    ada: APIClient, project: Project, changes: dict[str, Any], field: str
+) -> None:
+    refused = ada.patch(f"{ADDRESS}/tone", changes, format="json")
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert "cannot be seen" in error["message"]
+    assert list(error["fields"]) == [field]
+    assert "\u202e" not in refused.content.decode()
+
+
+def test_answers_are_kept_by_no_cache(ada: APIClient, project: Project) -> None:
+    for address in (ADDRESS, "/api/session", "/api/queues", "/api/nothing", f"{ADDRESS}/other"):
+        assert ada.get(address)["Cache-Control"] == "no-store"

@@ -7,6 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
+from annotate.api.prompts import ImportView
 from annotate.models import AuditEvent, Project, Prompt, User
 from annotate.services.projects import create_project
 
@@ -181,8 +182,10 @@ def test_a_huge_file(ada: APIClient, project: Project) -> None:
     assert upload(ada, "prompts.jsonl", rows).json()["imported"] == 8_000
 
 
-def test_a_body_over_all_bounds_is_refused(ada: APIClient, project: Project, settings: Any) -> None:
-    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+def test_a_body_over_all_bounds_is_refused(
+    ada: APIClient, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImportView, "largest_json", 1000)
     body = {"text": "x" * 2000, "format": "jsonl"}
     response = ada.post(f"{ADDRESS}/import", body, format="json")
     assert response.status_code == 413
@@ -268,3 +271,12 @@ def test_control_tokens_are_refused_by_choice(
     (problem,) = report["problems"]
     assert problem["line"] == 2
     assert "<|im_end|>" in problem["reason"]
+
+
+def test_who_may_not_import_is_refused_before_the_body_is_read(
+    lena: APIClient, mallory: APIClient, project: Project
+) -> None:
+    body = "[" * 2_000_000  # neither JSON nor within the bounds
+    for client, status in ((lena, 403), (mallory, 404), (APIClient(), 401)):
+        answer = client.post(f"{ADDRESS}/import", body, content_type="application/json")
+        assert answer.status_code == status

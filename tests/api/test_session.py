@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
 from pytest_django.fixtures import Settings
@@ -90,6 +91,31 @@ def test_guessing_a_password_is_slowed_down(
     other = {"username": "luis", "password": "x"}
     assert browser.post(SESSION, other, format="json").status_code == 400
     assert browser.get(SESSION).status_code == 200
+
+
+def test_blanks_make_no_other_name(lena_user: User, browser: APIClient, settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a fast one
+    for n in range(10):
+        guess = {"username": "lena" + " " * n, "password": "wrong"}
+        assert browser.post(SESSION, guess, format="json").status_code == 400
+    for name in ("lena", " lena", "lena  ", "LENA", "\uff4cena"):
+        right = {"username": name, "password": cast.PASSWORD}
+        assert browser.post(SESSION, right, format="json").status_code == 429
+
+
+def test_the_admin_s_sign_in_has_the_same_limit(lena_user: User, settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    form = Client()
+    statuses = [
+        form.post("/admin/login/", {"username": "lena ", "password": str(n)}).status_code
+        for n in range(60)
+    ]
+    assert statuses == [200] * 10 + [429] * 50
+    refused = form.post("/admin/login/", {"username": "lena", "password": cast.PASSWORD})
+    assert 1 <= int(refused["Retry-After"]) <= 61
+    assert "Wait a minute" in refused.content.decode()
+    assert APIClient().post(SESSION, RIGHT, format="json").status_code == 429
+    assert form.get("/admin/login/").status_code == 200
 
 
 def test_signing_out_ends_the_session(lena_user: User, browser: APIClient) -> None:

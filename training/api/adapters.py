@@ -23,6 +23,7 @@ from training.queries import adapters as reads
 from training.queries.standing import standings
 
 CONTENT_TYPES = {".json": "application/json"}
+OTHER_FILES = "application/octet-stream"
 MARKDOWN = "text/markdown; charset=utf-8"
 
 
@@ -108,7 +109,7 @@ class AdapterCardView(ProjectView):
 class AdapterFileView(ProjectView):
     content_negotiation_class = AnyMediaType
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(responses={(200, OTHER_FILES, *CONTENT_TYPES.values()): OpenApiTypes.BINARY})
     def get(self, request: Request, slug: str, number: int, name: str) -> FileResponse:
         """One of the adapter's files, as it is stored."""
         access = self.access(request, slug, READ_DATA)
@@ -125,5 +126,5 @@ class AdapterFileView(ProjectView):
             file,
             as_attachment=True,
             filename=f"{slug}-adapter-{number}-{name}",
-            content_type=CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/octet-stream"),
+            content_type=CONTENT_TYPES.get(PurePosixPath(name).suffix, OTHER_FILES),
         )

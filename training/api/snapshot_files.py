@@ -30,6 +30,8 @@ CONTENT_TYPES = {
     ".parquet": "application/vnd.apache.parquet",
     ".zip": "application/zip",
 }
+# Of a snapshot's single files.
+MEDIA_TYPES = [each.split(";")[0] for end, each in CONTENT_TYPES.items() if end != ".zip"]
 
 
 class SnapshotRows(Shape):
@@ -51,7 +53,7 @@ class SnapshotCardView(ProjectView):
 class SnapshotFileView(ProjectView):
     content_negotiation_class = AnyMediaType
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(responses={(200, *MEDIA_TYPES): OpenApiTypes.BINARY})
     def get(
         self, request: Request, slug: str, number: int, name: str
     ) -> FileResponse | StreamingHttpResponse:

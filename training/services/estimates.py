@@ -7,9 +7,9 @@ import orjson
 from django.conf import settings
 
 from annotate.cache import keep, recall
-from annotate.errors import Conflict, Invalid
+from annotate.errors import Busy, Conflict, Invalid
 from inference.local import bundled_gguf
-from inference.locks import lock_within
+from inference.locks import try_lock
 from training.runs import memory
 from training.runs.base_model import place_of
 
@@ -23,7 +23,7 @@ def estimate(spec: Spec) -> memory.Estimate:
     """The memory that such a run would take on this machine.
 
     Takes seconds: a process of its own reads the base's configuration. Raises Conflict (code
-    "no_estimate") where nobody can tell.
+    "no_estimate") where nobody can tell, and Busy at once while another estimate is made.
     """
     known = known_estimate(spec)
     if known is None:
@@ -52,7 +52,7 @@ def refuse_unknown_layers(spec: Spec, *, ask: bool = False) -> None:
     if layers is None and ask:
         try:
             estimate(spec)
-        except Conflict:
+        except (Busy, Conflict):
             return
         layers = recall(_layers_key())
     unknown = sorted(set(targets) - set(layers)) if layers else []
@@ -66,9 +66,9 @@ def refuse_unknown_layers(spec: Spec, *, ask: bool = False) -> None:
 
 def _estimated(spec: Spec) -> memory.Estimate:
     place = place_of(settings.TRAINING_MODEL, settings.MODELS)
-    with lock_within(LOCK, memory.WAIT_S) as mine:
+    with try_lock(LOCK) as mine:
         if not mine:
-            raise Conflict("Other estimates are under way. Try again in a moment.", retry=True)
+            raise Busy("Another estimate is under way. Try again in a moment.")
         try:
             return memory.estimate(
                 spec, place or str(bundled_gguf()), settings.TRAINING_ROLLOUTS_URL

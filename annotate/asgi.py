@@ -1,12 +1,16 @@
-"""The WSGI entry point of the web processes."""
+"""The entry point of the web processes."""
 
 import gc
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotate.settings")
-application = get_wsgi_application()
+django.setup()
+
+from annotate.web.site import Site  # noqa: E402  (the settings come first)
+
+application = Site()
 
 # What is loaded by now stays. The collector would look through all of it again and again while
 # requests make rows by the thousand: a third of the time of an export.

@@ -1,0 +1,1 @@
+"""The web server's process: what it takes in, where it is worked on, how it goes out."""

@@ -1,0 +1,107 @@
+"""Whoever sends slowly, or not at all, holds no place that others need."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import pytest
+
+from annotate.models import Prompt, User
+from tests.patience import PATIENCE_S
+from tests.services import Site
+from tests.web.conftest import signed_in
+
+SOCKETS = 100
+PROMPTS = '{"prompt": "One"}\n{"prompt": "Two"}\n'
+
+
+def head(site: Site, path: str, length: int, *more: str) -> bytes:
+    host = site.url.removeprefix("http://")
+    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {length}", *more]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@contextmanager
+def connected(site: Site) -> Iterator[socket.socket]:
+    port = int(site.url.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
+        yield connection
+
+
+@pytest.fixture
+def slow(site: Site) -> Iterator[list[socket.socket]]:
+    """A hundred requests of which one byte of the body has come."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(connected(site)) for _ in range(SOCKETS)]
+        for each in sockets:
+            each.sendall(head(site, "/api/session", 100, "Content-Type: application/json") + b"{")
+        yield sockets
+
+
+def test_a_hundred_of_them_keep_nobody_waiting(
+    lena: httpx.Client, slow: list[socket.socket], stranger: httpx.Client
+) -> None:
+    for _ in range(3):
+        assert stranger.get("/api/health").status_code == 200
+        answer = lena.post("/api/projects/tone/claims", json={"have": []})
+        assert answer.json()["claim"] is not None
+        assert stranger.get("/sign-in").status_code in (200, 503)  # built or not, it answers
+    for each in slow:  # none of them was answered meanwhile: they were still held
+        each.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            each.recv(1)
+
+
+def test_they_are_told_when_their_time_is_over(slow: list[socket.socket]) -> None:
+    answer = slow[0].recv(4096)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"too_slow"' in answer
+    assert b"Check the connection" in answer
+
+
+def test_a_body_in_pieces_is_put_together(site: Site, transactional_db: None) -> None:
+    body = b'{"username": "nobody", "password": "wrong"}'
+    with connected(site) as connection:
+        kind = "Content-Type: application/json"
+        connection.sendall(head(site, "/api/session", len(body), kind))
+        for byte in body:
+            connection.sendall(bytes([byte]))
+        assert b'"wrong_credentials"' in connection.recv(4096)
+
+
+def test_a_client_that_goes_away_leaves_no_trace(site: Site, stranger: httpx.Client) -> None:
+    for _ in range(40):
+        with connected(site) as connection:
+            connection.sendall(head(site, "/api/session", 100) + b"{")
+    assert stranger.get("/api/health").status_code == 200
+
+
+def test_an_upload_takes_its_time(site: Site, ada: User, project: object) -> None:
+    """It is read as it comes, by a view that knows who asks."""
+    rest = PROMPTS.encode()
+    before = Prompt.objects.count()
+    with signed_in(site, ada) as browser:
+        files = {"file": ("prompts.jsonl", rest)}
+        request = browser.build_request("POST", "/api/projects/tone/prompts/import", files=files)
+        answer = browser.send(request)
+    assert answer.json()["imported"] == 2
+    assert Prompt.objects.count() == before + 2
+
+
+def test_a_stranger_s_upload_is_refused_before_it_has_come(site: Site) -> None:
+    with connected(site) as connection:
+        kind = "Content-Type: multipart/form-data; boundary=x"
+        connection.sendall(head(site, "/api/projects/tone/prompts/import", 200 * 2**20, kind))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_so_is_one_into_somebody_else_s_project(site: Site, lena: httpx.Client) -> None:
+    with connected(site) as connection:
+        more = [
+            "Content-Type: multipart/form-data; boundary=x",
+            "Cookie: " + "; ".join(f"{name}={value}" for name, value in lena.cookies.items()),
+            f"X-CSRFToken: {lena.headers['X-CSRFToken']}",
+        ]
+        connection.sendall(head(site, "/api/projects/tone/prompts/import", 200 * 2**20, *more))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 403 ")
