@@ -52,6 +52,13 @@ export function removeAside(user: number, claim: number, writer: string): void {
   localStorage.removeItem(leftName(user, claim, writer));
 }
 
+/** Whoever uses this device next finds nothing in clear that the server has. What it does not have waits for its writer. */
+export function forgetSentCopies(user: number): void {
+  for (const name of Object.keys(localStorage)) {
+    if (name.startsWith(`${PREFIX}${user}.`) && copyIn(localStorage.getItem(name))?.sent) localStorage.removeItem(name);
+  }
+}
+
 /** Copies that the server has, of claims that are long gone. What it does not have is never forgotten. */
 export function forgetOldCopies(now = Date.now()): void {
   for (const name of Object.keys(localStorage)) {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError } from "$lib/api/error";
-import { copiesAside, forgetOldCopies, readCopy, writeCopy } from "./device-copies";
+import { copiesAside, forgetOldCopies, forgetSentCopies, putAside, readCopy, writeCopy, type DeviceCopy } from "./device-copies";
 import { DraftKeeper, sendAside, startOf } from "./drafts.svelte";
 import type { DraftBody } from "./judgment";
 
@@ -151,4 +151,17 @@ describe("old copies", () => {
     expect(readCopy(LENA, CLAIM)).toBeNull();
     expect(readCopy(LENA, 40)?.draft).toEqual(words("never sent"));
   });
+});
+
+it("leaves nothing on the device after signing out that the server has", () => {
+  onDevice("the server has it", 5, true);
+  const other = { base: 1, writer: "laptop", step: 1, draft: words("not sent yet"), sent: false };
+  writeCopy(LENA, CLAIM + 1, other);
+  putAside(LENA, CLAIM + 2, { ...other, writer: "older" } satisfies DeviceCopy);
+  writeCopy(LENA * 10, CLAIM, { ...other, sent: true });
+  forgetSentCopies(LENA);
+  expect(readCopy(LENA, CLAIM)).toBeNull();
+  expect(readCopy(LENA, CLAIM + 1)).toMatchObject(other);
+  expect(copiesAside(LENA, CLAIM + 2)).toHaveLength(1);
+  expect(readCopy(LENA * 10, CLAIM)).not.toBeNull();
 });

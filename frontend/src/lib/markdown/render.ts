@@ -16,6 +16,9 @@ const KEEP = 120;
 /** Beyond this, text is shown as it is: no labeler reads it, and parsing would freeze the page. */
 const TOO_LONG = 200_000;
 
+/** Of a text; what comes after them is shown as it was written. Ten thousand took seconds. */
+const MOST_FORMULAS = 1_000;
+
 export interface Rendered {
   /** To be cloned. */
   fragment: DocumentFragment;
@@ -52,6 +55,7 @@ export async function render(source: string): Promise<Rendered> {
 
 async function toRendered(source: string): Promise<Rendered> {
   const wanted = { code: false, tex: false };
+  let formulas = 0;
   const set: Setters = {
     code: (code, language) => {
       if (language && !highlight) wanted.code = true;
@@ -59,7 +63,7 @@ async function toRendered(source: string): Promise<Rendered> {
     },
     tex: (inside, display) => {
       if (!setTex) wanted.tex = true;
-      return setTex?.(inside, display) ?? null;
+      return ++formulas <= MOST_FORMULAS ? (setTex?.(inside, display) ?? null) : null;
     },
   };
   let html = read(source, set);
@@ -68,6 +72,7 @@ async function toRendered(source: string): Promise<Rendered> {
       wanted.code && import("./highlight").then((module) => (highlight = module.highlight)),
       wanted.tex && import("./katex").then((module) => (setTex = module.setTex)),
     ]);
+    formulas = 0;
     html = read(source, set);
   }
   const fragment = DOMPurify.sanitize(html, {
