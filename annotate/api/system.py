@@ -1,5 +1,7 @@
 """How the service is doing: for the page's badge, for probes and for admins."""
 
+import threading
+
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
@@ -16,6 +18,7 @@ from annotate.models import User
 from annotate.queries.access import runs_servers
 from inference.queries import inference_detail, inference_state
 
+_MAKING = threading.Lock()
 _WRITTEN: dict[str, bytes] = {}  # the schema by media type
 STATES = ["ready", "loading", "down", "failing"]
 
@@ -66,11 +69,12 @@ class SchemaView(AskedView, SpectacularAPIView):
     def _get_schema_response(self, request: Request) -> HttpResponse:
         """Made once for each form: that takes as long as thirty requests of a labeler."""
         renderer = request.accepted_renderer
-        written = _WRITTEN.get(renderer.media_type)
-        if written is None:
-            made = super()._get_schema_response(request)  # type: ignore[no-untyped-call]
-            written = renderer.render(made.data, renderer.media_type, {"response": made})
-            _WRITTEN[renderer.media_type] = written
+        with _MAKING:  # what makes it is not made for several threads
+            written = _WRITTEN.get(renderer.media_type)
+            if written is None:
+                made = super()._get_schema_response(request)  # type: ignore[no-untyped-call]
+                written = renderer.render(made.data, renderer.media_type, {"response": made})
+                _WRITTEN[renderer.media_type] = written
         return HttpResponse(written, content_type=renderer.media_type)
 
 

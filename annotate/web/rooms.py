@@ -105,4 +105,6 @@ class Room:
 
 def _give_way() -> None:
     """On Linux a priority is a thread's own."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), GIVES_WAY_BY)
+    me = threading.get_native_id()
+    before = os.getpriority(os.PRIO_PROCESS, me)
+    os.setpriority(os.PRIO_PROCESS, me, min(19, before + GIVES_WAY_BY))

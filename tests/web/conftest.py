@@ -1,5 +1,6 @@
 """A labeler with tasks, and a client of each kind on the real web server."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -47,3 +48,16 @@ def signed_in(site: Site, user: User) -> Iterator[httpx.Client]:
     ) as client:
         client.headers["X-CSRFToken"] = client.get("/api/session").json()["csrf_token"]
         yield client
+
+
+def head(site: Site, path: str, length: int, *more: str) -> bytes:
+    host = site.url.removeprefix("http://")
+    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {length}", *more]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@contextmanager
+def connected(site: Site) -> Iterator[socket.socket]:
+    port = int(site.url.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
+        yield connection

@@ -2,31 +2,17 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
 from annotate.models import Prompt, User
-from tests.patience import PATIENCE_S
 from tests.services import Site
-from tests.web.conftest import signed_in
+from tests.web.conftest import connected, head, signed_in
 
 SOCKETS = 100
 PROMPTS = '{"prompt": "One"}\n{"prompt": "Two"}\n'
-
-
-def head(site: Site, path: str, length: int, *more: str) -> bytes:
-    host = site.url.removeprefix("http://")
-    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {length}", *more]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-@contextmanager
-def connected(site: Site) -> Iterator[socket.socket]:
-    port = int(site.url.rsplit(":", 1)[1])
-    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -79,12 +65,10 @@ def test_a_client_that_goes_away_leaves_no_trace(site: Site, stranger: httpx.Cli
 
 def test_an_upload_takes_its_time(site: Site, ada: User, project: object) -> None:
     """It is read as it comes, by a view that knows who asks."""
-    rest = PROMPTS.encode()
     before = Prompt.objects.count()
     with signed_in(site, ada) as browser:
-        files = {"file": ("prompts.jsonl", rest)}
-        request = browser.build_request("POST", "/api/projects/tone/prompts/import", files=files)
-        answer = browser.send(request)
+        files = {"file": ("prompts.jsonl", PROMPTS.encode() + (b" " * 2**19 + b"\n") * 6)}
+        answer = browser.post("/api/projects/tone/prompts/import", files=files)
     assert answer.json()["imported"] == 2
     assert Prompt.objects.count() == before + 2
 

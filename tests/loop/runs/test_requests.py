@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from annotate.errors import Conflict, Invalid
 from annotate.models import AuditEvent, Project, Role, User
+from inference.locks import key_of
 from tests import cast
 from tests.loop.runs.conftest import Create, Settings
 from tests.loop.trained import make_adapter
@@ -227,6 +229,23 @@ def test_a_machine_that_cannot_estimate_says_so(
     monkeypatch.setattr(memory, "_asked", refuse)
     reply = cast.signed_in(ada).post(f"{RUNS}/estimate", BODY, format="json")
     assert (reply.status_code, reply.json()["error"]["code"]) == (409, "no_estimate")
+
+
+def test_a_second_estimate_is_refused_at_once(
+    ada: User, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen at once had held all places, each for up to 90 s."""
+    monkeypatch.setattr(memory, "_asked", lambda file: ESTIMATE)
+    client, elsewhere = cast.signed_in(ada), connection.copy()
+    try:
+        with elsewhere.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [key_of(runs.ESTIMATE_LOCK)])
+        reply = client.post(f"{RUNS}/estimate", BODY, format="json")
+    finally:
+        elsewhere.close()
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "busy")
+    assert int(reply["Retry-After"]) >= 1
+    assert client.post(f"{RUNS}/estimate", BODY, format="json").status_code == 200
 
 
 def test_a_second_click_changes_nothing(ada: User, create: Create) -> None:
