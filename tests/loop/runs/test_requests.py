@@ -15,7 +15,7 @@ from tests.loop.runs.conftest import Create, Settings
 from tests.loop.trained import make_adapter
 from training.models import RunMetric, RunState, Snapshot, TrainingRun
 from training.runs import memory
-from training.services import leases, runs
+from training.services import estimates, leases, runs
 
 RUNS = "/api/projects/tone/runs"
 BODY: dict[str, Any] = {
@@ -239,7 +239,7 @@ def test_a_second_estimate_is_refused_at_once(
     client, elsewhere = cast.signed_in(ada), connection.copy()
     try:
         with elsewhere.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [key_of(runs.ESTIMATE_LOCK)])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [key_of(estimates.LOCK)])
         reply = client.post(f"{RUNS}/estimate", BODY, format="json")
     finally:
         elsewhere.close()
