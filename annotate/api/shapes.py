@@ -36,6 +36,9 @@ class ErrorBody(Shape):
     signed_in = serializers.CharField(
         required=False, help_text="`other_session`: who is signed in now."
     )
+    version = serializers.CharField(
+        required=False, help_text="`outdated`: of what somebody else saved meanwhile."
+    )
 
 
 class Failure(Shape):

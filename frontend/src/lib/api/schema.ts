@@ -1645,6 +1645,8 @@ export interface components {
             ranking?: number;
             /** @description `other_session`: who is signed in now. */
             signed_in?: string;
+            /** @description `outdated`: of what somebody else saved meanwhile. */
+            version?: string;
         };
         EvaluatedPrompt: {
             id: number;
