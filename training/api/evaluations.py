@@ -91,6 +91,10 @@ class LengthShape(BothSides):
     ratio = serializers.FloatField(allow_null=True)
 
 
+class LeftOutOfData(Shape):
+    left_out = serializers.FloatField(help_text="Share of the answers that the run holds none of.")
+
+
 class ReportShape(Shape):
     measured = serializers.DictField(
         allow_null=True, help_text="The engine's evaluation.json of the candidate's run."
@@ -103,6 +107,9 @@ class ReportShape(Shape):
     accuracy = MeasuredValue(allow_null=True)
     kl = MeasuredValue(allow_null=True, help_text="Nats a token.")
     forgetting = ForgettingValue(allow_null=True, help_text="Nats a token.")
+    data = LeftOutOfData(  # type: ignore[assignment]  # the name is the field's
+        allow_null=True, required=False, help_text="Absent in reports of earlier versions."
+    )
     prompts = serializers.IntegerField(help_text="Answered by both sides.")
     left_out = serializers.IntegerField(help_text="Prompts that a model could not answer.")
     notes = serializers.ListField(child=serializers.CharField())

@@ -1961,6 +1961,13 @@ export interface components {
             share: number | null;
             parts: components["schemas"]["LeftOutPart"][];
         };
+        LeftOutOfData: {
+            /**
+             * Format: double
+             * @description Share of the answers that the run holds none of.
+             */
+            left_out: number;
+        };
         LeftOutPart: {
             reason: string;
             count: number;
@@ -2838,6 +2845,8 @@ export interface components {
             kl: components["schemas"]["MeasuredValue"] | null;
             /** @description Nats a token. */
             forgetting: components["schemas"]["ForgettingValue"] | null;
+            /** @description Absent in reports of earlier versions. */
+            data?: components["schemas"]["LeftOutOfData"] | null;
             /** @description Answered by both sides. */
             prompts: number;
             /** @description Prompts that a model could not answer. */
