@@ -29,7 +29,7 @@ FOR EACH ROW WHEN (NEW.state = 'live') EXECUTE FUNCTION annotate_refuse_ninth_cl
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("annotate", "0007_draft_versions")]
+    dependencies: ClassVar = [("annotate", "0008_tenancy")]
     operations: ClassVar = [
         migrations.RunSQL(FUNCTION, "DROP FUNCTION annotate_refuse_ninth_claim()"),
         migrations.RunSQL(TRIGGER, "DROP TRIGGER eight_live_claims ON annotate_claim"),
