@@ -194,13 +194,12 @@ def test_roles_are_told_to_their_bearers(project: Project, lena: APIClient) -> N
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_address_asked_for_eight_times_at_once() -> None:
+def test_one_address_asked_for_eight_times_at_once(ada_user: User) -> None:
     """Five of the eight were answered with 500."""
-    ada = cast.person("ada")
     begin = threading.Barrier(8)
 
     def create(_: int) -> int:
-        client = cast.signed_in(ada)
+        client = cast.signed_in(ada_user)
         begin.wait(PATIENCE_S)
         answer = client.post(ADDRESS, {"name": "Tone", "slug": "tone"}, format="json")
         connections.close_all()
