@@ -85,7 +85,9 @@ class ProjectAdmin(ModelAdmin):
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """The members; the record says it as where a project's own admins change them."""
         project = form.instance
-        before = {one.instance.pk: one.initial.get("role") for one in formset.initial_forms}
+        before: dict[int, Any] = {
+            one.instance.pk: one.initial.get("role") for one in formset.initial_forms
+        }
         for leaving in (one.instance for one in formset.deleted_forms if one.instance.pk):
             record(request, "removed", leaving, project, **named(leaving))
         super().save_formset(request, form, formset, change)

@@ -29,7 +29,8 @@ class NamedOperations(AutoSchema):
         """What any address may be refused with stands at each of them."""
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         for code in ("4XX", "5XX"):
-            bodies[code] = self._get_response_for_code(Failure, code, ["application/json"])
+            made: Any = self._get_response_for_code  # type: ignore[no-untyped-call]
+            bodies[code] = made(Failure, code, ["application/json"])
         return bodies
 
     def get_override_parameters(self) -> list[Any]:

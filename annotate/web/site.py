@@ -9,7 +9,7 @@ import asyncio
 import io
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from django.core import signals
 from django.core.handlers.asgi import ASGIRequest
@@ -57,14 +57,14 @@ class Site(BaseHandler):
 
     async def _taken_in(
         self, kind: Kind, scope: Mapping[str, Any], receive: bodies.Receive
-    ) -> io.IOBase:
+    ) -> IO[bytes]:
         if kind.largest_body is None:
             return io.BufferedReader(bodies.Upload(receive, asyncio.get_running_loop()), CHUNK)
         length = bodies.length_of(dict(scope["headers"]))
         return await self._intake.whole(receive, length, kind.largest_body)
 
     def _answer(
-        self, scope: Mapping[str, Any], body: io.IOBase
+        self, scope: Mapping[str, Any], body: IO[bytes]
     ) -> HttpResponse | StreamingHttpResponse:
         """In a thread. Closed already, unless it is to be made while it goes out."""
         set_script_prefix("/")
@@ -77,7 +77,9 @@ class Site(BaseHandler):
         if isinstance(response, StreamingHttpResponse):
             if int(response.headers.get("Content-Length", AT_ONCE + 1)) > AT_ONCE:
                 return response
-            whole = HttpResponse(b"".join(response), status=response.status_code)  # type: ignore[arg-type]  # not an asynchronous one
+            whole = HttpResponse(
+                b"".join(response), status=response.status_code
+            )  # not an asynchronous one
             whole.headers, whole.cookies = response.headers, response.cookies
             response.close()
             return whole

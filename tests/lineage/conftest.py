@@ -87,7 +87,7 @@ def serve(adapter: TrainedAdapter) -> ServedModel:
     name = f"{BASE}@{adapter.content_hash[:16]}"
     served = ServedModel.objects.create(name=name, kind=ServedModel.Kind.ADAPTER, parent=BASE)
     Adapter.objects.create(
-        content_hash=adapter.content_hash, base=BASE, rank=8, folder="", served_model=served
+        content_hash=adapter.content_hash, base=BASE, rank=8, served_model=served
     )
     return served
 

@@ -111,7 +111,7 @@ JSON = st.recursive(
 
 
 COLUMNS = sorted(name for name in PAIRS.columns | RANKINGS.columns if "." not in name)
-OTHER_TYPES = (None, False, 7, 0.5, "x", [], [None], [[7]], {}, {"a": None})
+OTHER_TYPES: tuple[Any, ...] = (None, False, 7, 0.5, "x", [], [None], [[7]], {}, {"a": None})
 PROMPTED = {"prompt": "Q", "completion": "A", "label": True}
 ROWS = {
     "rankings": (RANKINGS, ranking()),

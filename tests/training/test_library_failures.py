@@ -76,8 +76,10 @@ def test_a_file_that_is_none_is_named(
 
 @pytest.fixture
 def mamba() -> Any:
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "state_size": 4}
-    return MambaForCausalLM(MambaConfig(vocab_size=VOCABULARY, **sizes))
+    made: Any = MambaForCausalLM
+    return made(
+        MambaConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=1, state_size=4)
+    )
 
 
 def test_what_peft_leaves_alone_is_no_target(mamba: Any) -> None:
