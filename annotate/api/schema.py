@@ -29,7 +29,7 @@ class NamedOperations(AutoSchema):
         """What any address may be refused with stands at each of them."""
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         for code in ("4XX", "5XX"):
-            made: Any = self._get_response_for_code  # type: ignore[no-untyped-call]
+            made: Any = self._get_response_for_code
             bodies[code] = made(Failure, code, ["application/json"])
         return bodies
 
