@@ -75,7 +75,7 @@ class ProjectAdmin(ModelAdmin):
         self, request: HttpRequest, obj: models.Project, form: Any, change: bool
     ) -> None:
         # Fields of lists count as changed when they were only written otherwise.
-        before: dict[str, Any] = models.Project.objects.filter(pk=obj.pk).values().first() or {}
+        before: Any = models.Project.objects.filter(pk=obj.pk).values().first() or {}
         super().save_model(request, obj, form, change)
         fields = [one for one in form.changed_data if before.get(one) != getattr(obj, one)]
         if fields:

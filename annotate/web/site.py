@@ -77,9 +77,8 @@ class Site(BaseHandler):
         if isinstance(response, StreamingHttpResponse):
             if int(response.headers.get("Content-Length", AT_ONCE + 1)) > AT_ONCE:
                 return response
-            whole = HttpResponse(
-                b"".join(response), status=response.status_code
-            )  # not an asynchronous one
+            # It is not an asynchronous one.
+            whole = HttpResponse(b"".join(response), status=response.status_code)
             whole.headers, whole.cookies = response.headers, response.cookies
             response.close()
             return whole
