@@ -66,11 +66,12 @@ ENGINE = Group(
 )
 PAGES = Group(
     "pages",
-    # About half of the others' time; those that are left wait for vLLM most of theirs.
+    # As long as the others', which wait for vLLM most of their time.
     (
         "tests/browser",
         "tests/api",
         "tests/docker",
+        "tests/faults",
         "tests/launch",
         "tests/lineage",
         "tests/promotion",
