@@ -50,6 +50,9 @@ class Group:
         )
 
 
+# vLLM on a CPU binds its one thread to a core, each server to the same one, where all of them and
+# the tests beside them then wait for each other.
+ANY_CORE = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 # They need no pages, and begin before these are built. They compute: on two cores, the others'
 # servers and browsers come first.
 ENGINE = Group(
@@ -61,7 +64,7 @@ ENGINE = Group(
         "tests/ranking",
         "tests/formats",
     ),
-    {"OMP_NUM_THREADS": "1"},
+    ANY_CORE,
     niceness=10,
 )
 PAGES = Group(
@@ -77,8 +80,11 @@ PAGES = Group(
         "tests/promotion",
         "tests/snapshots",
     ),
+    ANY_CORE,
 )
-OTHERS = Group("others", [f"--ignore={one}" for one in (*ENGINE.arguments, *PAGES.arguments)])
+OTHERS = Group(
+    "others", [f"--ignore={one}" for one in (*ENGINE.arguments, *PAGES.arguments)], ANY_CORE
+)
 PASSED, FAILED = "passed", "FAILED"
 CHROMIUMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 LINT_IMPORTS = str(Path(sys.executable).parent / "lint-imports")
