@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from annotate.models import Project, Role
+from annotate.models import Membership, Project, Role
 from tests import cast
 from tests.browser.conftest import Visits
 from training.models import LoopPolicy
@@ -63,3 +63,20 @@ def test_a_policy_that_both_edit(visits: Visits, project: Project) -> None:
     settings = LoopPolicy.objects.get().settings
     assert settings["trigger"]["comparisons"] == 40
     assert settings["gate"]["min_win_rate_low"] == 0.5
+
+
+@pytest.mark.usefixtures("bo")
+def test_a_role_that_another_admin_changed(visits: Visits, project: Project) -> None:
+    lena = Membership.objects.filter(project=project, user__username="lena")
+    page = visits.page("ada", "/projects/tone/members")
+    page.get_by_test_id("role-lena").click()
+    lena.update(role=Role.VIEWER)
+    page.get_by_test_id("role-choice-reviewer").check()
+    page.get_by_test_id("role-save").click()
+    page.get_by_test_id("role-yes").click()
+    expect(page.get_by_test_id("role-problem")).to_contain_text("changed the role of lena")
+
+    page.keyboard.press("Escape")
+
+    expect(page.get_by_test_id("role-lena")).to_contain_text("Viewer")
+    assert lena.get().role == Role.VIEWER
