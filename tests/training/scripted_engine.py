@@ -1,9 +1,7 @@
-"""`python -m tests.training.scripted_engine FOLDER SCRIPT`: the real process, a scripted method.
-
-The method is replaced before the engine imports it; everything around it is the real thing.
-"""
+"""The engine's process with a scripted method; everything around the method is the real thing."""
 
 import errno
+import itertools
 import sys
 import time
 import types
@@ -11,7 +9,8 @@ from collections.abc import Callable
 
 import torch
 
-from training.engine.__main__ import main
+from tests.patience import PATIENCE_S
+from training.engine.__main__ import main as engine
 from training.engine.errors import DataError, NotFinite, Stopped
 from training.engine.process import Reporter, RunFolder, StopRequest
 from training.engine.spec import RunSpec
@@ -29,19 +28,19 @@ def trains(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopReque
 
 
 def waits(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
-    """Steps until somebody asks it to stop, as the training loop does."""
-    reporter.phase("training", 1000)
-    for step in range(1000):
+    """Steps until somebody asks it to stop, as the training loop does, however long that takes."""
+    reporter.phase("training", None)
+    for step in itertools.count():
         reporter.progress(step)
         time.sleep(0.05)
         if stop.requested:
             (folder.checkpoints / f"step-{step:06d}").mkdir(parents=True)
-            raise Stopped(f"Stopped after step {step} of 1000.")
+            raise Stopped(f"Stopped after step {step}.")
 
 
 def never_polls(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
     reporter.phase("training", 1)
-    time.sleep(120)
+    time.sleep(PATIENCE_S)
 
 
 def diverges(spec: RunSpec, folder: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
@@ -78,8 +77,14 @@ SCRIPTS: dict[str, Script] = {
     )
 }
 
-if __name__ == "__main__":
+
+def main(arguments: list[str]) -> int:
+    """arguments: a run's folder and a script's name; returns the exit code.
+
+    For a process of its own: it replaces the methods for good, before the engine imports them.
+    """
+    folder, script = arguments
     methods = types.ModuleType("training.engine.methods")
-    vars(methods)["run_method"] = SCRIPTS[sys.argv[2]]
+    vars(methods)["run_method"] = SCRIPTS[script]
     sys.modules["training.engine.methods"] = methods
-    sys.exit(main(sys.argv[1:2]))
+    return engine([folder])

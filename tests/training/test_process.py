@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from tests.patience import PATIENCE_S
+from tests.training import scripted_engine
+from tests.training.warm import WarmProcess
 
 ROOT = Path(__file__).parents[2]
 SPEC: dict[str, Any] = {
@@ -23,21 +25,11 @@ SPEC: dict[str, Any] = {
 }
 
 
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more}
+def start(folder: Path, script: str, **more: str) -> WarmProcess:
+    return WarmProcess(scripted_engine.main, [str(folder), script], more)
 
 
-def start(folder: Path, script: str, **more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.training.scripted_engine", str(folder), script],
-        cwd=ROOT,
-        env=environment(**more),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+def ended(process: WarmProcess) -> tuple[int | None, str]:
     _, said = process.communicate(timeout=PATIENCE_S)
     return process.returncode, said
 
@@ -227,7 +219,7 @@ def test_the_module_itself_is_the_command(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "training.engine", str(folder)],
         cwd=ROOT,
-        env=environment(),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -1,11 +1,8 @@
 """Whole runs from a folder with a spec to an adapter: DPO and a reward model, as a process."""
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from annotate.environment import free_port
 from tests.patience import PATIENCE_S
 from tests.training.tiny import save_tiny
+from tests.training.warm import WarmProcess, WarmProcesses
+from training.engine.__main__ import main
 
 ADJECTIVES = ("red", "old", "small", "warm", "loud", "soft", "dark", "thin", "new", "wet")
 
@@ -59,6 +59,7 @@ def make_run(
         "method": method,
         "base": {"model": str(base), "precision": "fp32"},
         "data": {"rankings": ["rankings.jsonl"], "held_out_fraction": 0.3},
+        "evaluation": {"answers": 4, "max_new_tokens": 8},
         "optimizer": {"lr": 0.01},
         "training": {
             "max_steps": 12,
@@ -73,15 +74,11 @@ def make_run(
     return folder
 
 
-def start(folder: Path, processes: int = 1) -> subprocess.Popen[str]:
-    several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    launcher = several if processes > 1 else []
-    return subprocess.Popen(
-        [sys.executable, *launcher, "-m", "training.engine", str(folder)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
-    )
+def start(folder: Path, processes: int = 1) -> WarmProcess | WarmProcesses:
+    arguments = [str(folder)]
+    if processes > 1:
+        return WarmProcesses(main, arguments, processes, free_port())
+    return WarmProcess(main, arguments)
 
 
 def run(folder: Path) -> str:
