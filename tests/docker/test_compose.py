@@ -157,6 +157,7 @@ def test_vllm_runs_as_in_make_run(
     env: Environment, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "can_compile", lambda: True)  # the image has a compiler
+    monkeypatch.setattr(local, "computes_bfloat16", lambda: True)  # of this machine, not of theirs
     server = LocalServer(
         model=f"/srv/prefloop/var/models/{env.model}",
         served_name=env.model,

@@ -1,13 +1,16 @@
 """How the local vLLM is started."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from inference import devices, local
-from inference.devices import Gpu, Wishes, plan_devices
+from inference.devices import DevicePlan, Gpu, Wishes, plan_devices
 from inference.local import LocalServer
+from tests.patience import PATIENCE_S
 
 
 def server(**more: Any) -> LocalServer:
@@ -49,6 +52,47 @@ def test_the_plan_of_devices_is_handed_on() -> None:
     command = server(devices=plan).command()
     assert command[-4:] == ["--gpu-memory-utilization", "0.9", "--max-num-seqs", "64"]
     assert server(devices=plan).environment()["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("flags", "fast"),
+    [
+        ("fma avx avx2", False),
+        ("fma avx avx2 avx512f avx512dq avx512bw avx512vl", True),
+        ("fma avx avx2 avx512f avx512pf", False),
+        ("fma avx avx2 avx_vnni avx_ne_convert", True),
+        (None, True),
+    ],
+)
+def test_a_processor_that_is_slow_in_bfloat16_computes_in_float32(
+    flags: str | None, fast: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local.platform, "machine", lambda: "x86_64")
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: {flags}\nbugs : none\n")
+    assert local.computes_bfloat16.__wrapped__(tmp_path / "cpuinfo") is fast
+    monkeypatch.setattr(local, "on_gpu", lambda: False)
+    monkeypatch.setattr(local, "computes_bfloat16", lambda: fast)
+    command = server(devices=DevicePlan(vllm_arguments=("--dtype", "half"))).command()
+    assert (command.count("--dtype") == 1) is fast
+    assert command[-1] == "half", "what VLLM_ARGS say comes last and counts"
+    monkeypatch.setattr(local, "on_gpu", lambda: True)
+    assert "--dtype" not in server().command()
+
+
+def test_this_processor_is_told_apart_as_pytorch_does() -> None:
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import torch; print(torch.ops.mkldnn._is_mkldnn_bf16_supported())",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
+    ).stdout
+    assert said.strip() == str(local.computes_bfloat16())
 
 
 @pytest.mark.parametrize(
