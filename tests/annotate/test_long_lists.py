@@ -12,7 +12,17 @@ from django.db.models import Model, prefetch_related_objects
 from django.test.utils import CaptureQueriesContext
 
 from annotate.environment import CHECKOUT
-from annotate.models import Claim, Project, Prompt, Round, Stale, Task, User
+from annotate.models import (
+    Claim,
+    Completion,
+    Project,
+    Prompt,
+    Round,
+    Slot,
+    Stale,
+    Task,
+    User,
+)
 from annotate.postgres.compiler import LONG
 from annotate.services.projects import create_project
 from annotate.services.rounds import Source
@@ -57,6 +67,10 @@ def fill(round_: Round) -> None:
     this = f"(SELECT id FROM {of_task} t WHERE t.at = n)"  # noqa: S608
     copy(task.slots.get(), position="n", task_id=this)
     copy(task.completions.earliest("pk"), task_id=this)
+    # As autovacuum does once so many rows have come; the plans for a handful of them take minutes.
+    with connection.cursor() as cursor:
+        for made in (Prompt, Task, Slot, Completion):
+            cursor.execute(f"ANALYZE {made._meta.db_table}")
 
 
 def copy(row: Any, **instead: str) -> None:
