@@ -61,6 +61,13 @@ def signed_in(user: User) -> APIClient:
     return client
 
 
+def like(client: APIClient) -> APIClient:
+    """Another with the same cookies."""
+    found = APIClient()
+    found.cookies.load(dict(client.cookies))
+    return found
+
+
 def add_prompts(project: Project, count: int, *, split: str | None = "train") -> list[Prompt]:
     """Plain prompts "Question 0" and on; of one split only, unless it is None."""
     texts: list[str] = []

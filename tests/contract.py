@@ -84,14 +84,21 @@ def document() -> dict[str, Any]:
 def patterns() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
     """Those with the fewest parameters first."""
     paths = sorted(document()["paths"].items(), key=lambda item: (item[0].count("{"), item[0]))
-    return [(re.compile(pattern_of(path)), item) for path, item in paths]
+    return [(re.compile(pattern_of(path, item)), item) for path, item in paths]
 
 
-def pattern_of(path: str) -> str:
-    """A file's name may have several parts."""
-    parts = re.split(r"(\{\w+\})", path)
-    wild = r".+" if path.endswith("/files/{name}") else r"[^/]+"
-    return "".join(wild if part.startswith("{") else re.escape(part) for part in parts)
+def pattern_of(path: str, operations: dict[str, Any]) -> str:
+    """A number is one in the address, too; a file's name may have several parts."""
+    told = [each for operation in operations.values() for each in operation.get("parameters", [])]
+    numbers = {each["name"] for each in told if each["schema"].get("type") == "integer"}
+
+    def wild(name: str) -> str:
+        if name in numbers:
+            return r"\d+"
+        return r".+" if path.endswith(f"/files/{{{name}}}") else r"[^/]+"
+
+    parts = re.split(r"\{(\w+)\}", path)  # names stand at the odd places
+    return "".join(wild(part) if n % 2 else re.escape(part) for n, part in enumerate(parts))
 
 
 _SCHEMAS: dict[str, dict[str, Any]] = {"failure": FAILURE}

@@ -1,11 +1,18 @@
 """The cast: Ada administers, Lena and Luis label, Rita reviews, Vera views, Mallory is not in."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
 import pytest
+from django.db import transaction
 from rest_framework.test import APIClient
 
 from annotate.models import Project, Role, Round, User
 from annotate.services.projects import create_project
 from tests import cast
+from tests.api import scene
+from tests.api.scene import Scene
 
 
 @pytest.fixture
@@ -72,3 +79,24 @@ def round_one(project: Project, ada_user: User) -> Round:
     round_ = cast.make_round(project, ada_user)
     cast.write_completions(round_)
     return round_
+
+
+@pytest.fixture(scope="module")
+def scene_of_the_module(django_db_setup: None, django_db_blocker: Any) -> Iterator[Scene]:
+    """Made once, in a transaction around those of the tests, which undo what they change."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield scene.set_up()
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def stage(scene_of_the_module: Scene, db: None) -> Scene:
+    """As it was made: objects and cookies are no test's before."""
+    made = scene_of_the_module
+    return replace(
+        made,
+        project=Project.objects.get(pk=made.project.pk),
+        round=Round.objects.get(pk=made.round.pk),
+        clients={name: cast.like(client) for name, client in made.clients.items()},
+        ids=dict(made.ids),
+    )

@@ -223,11 +223,6 @@ def served() -> Iterator[tuple[str, str]]:
                 yield method, str(pattern.pattern)
 
 
-@pytest.fixture
-def stage(db: None) -> Scene:
-    return scene.set_up()
-
-
 def test_every_address_has_a_line() -> None:
     assert set(served()) == set(LINES)
 

@@ -106,11 +106,6 @@ RANKING = {
 }
 
 
-@pytest.fixture
-def stage(db: None) -> Scene:
-    return scene.set_up()
-
-
 def asked_by(route: str) -> str:
     return "lena" if route.startswith(("claims", "rankings")) else "ada"
 
