@@ -43,7 +43,7 @@ def test_what_is_in_use_and_why(visits: Visits, trained: Trained) -> None:
     expect(adapters.get_by_test_id("row-2")).to_contain_text("on 1 replica")
     expect(adapters.get_by_test_id("row-1")).to_contain_text("judges others")
     expect(adapters.get_by_test_id("row-3")).to_contain_text("not evaluated")
-    expect(page.get_by_test_id("serving-vllm-1")).to_contain_text("1 of 2 places")
+    expect(page.get_by_test_id("serving-Server 1")).to_contain_text("1 of 2 places")
     expect(page.get_by_test_id("promotions")).to_contain_text("Better at being brief.")
 
 
