@@ -27,6 +27,8 @@ from training.engine.errors import OutOfMemory, SpecError
 from training.engine.spec import Base, Precision
 
 IDS = torch.arange(10, 50)[None]
+# By what the kernel says of the processor; the engine asks PyTorch.
+QUANTIZED_COMPUTES_IN = torch.bfloat16 if local.computes_bfloat16() else torch.float32
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +71,7 @@ def test_every_causal_model_loads_as_it_was_saved(kind: str, tmp_path: Path) -> 
 def test_fewer_bits_change_the_outputs_little(precision: str, least: float, llama: Path) -> None:
     base = load_base(Base(model=str(llama), precision=Precision(precision)))
 
-    assert base.dtype == torch.bfloat16
+    assert base.dtype == (torch.bfloat16 if precision == "bf16" else QUANTIZED_COMPUTES_IN)
     assert agreement(base, load_base(fp32(llama))) > least
 
 
@@ -77,7 +79,7 @@ def test_four_bit_weights_can_be_stored_for_sharding(llama: Path) -> None:
     spec = Base(model=str(llama), precision=Precision.NF4)
     usual, sharded = load_base(spec), load_base(spec, sharded=True)
 
-    assert {one.dtype for one in sharded.model.parameters()} == {torch.bfloat16}
+    assert {one.dtype for one in sharded.model.parameters()} == {QUANTIZED_COMPUTES_IN}
     assert agreement(usual, sharded) > 0.9999
 
 
@@ -382,7 +384,8 @@ class TestTheBundledModel:
             best = [base.model(ids).logits.argmax(-1) for base in (full, small)]
         assert (best[0] == best[1]).float().mean() > 0.7
         assert 255e6 < full.model.get_memory_footprint() < 285e6
-        assert 100e6 < small.model.get_memory_footprint() < 130e6
+        embeddings = 57e6 if QUANTIZED_COMPUTES_IN is torch.bfloat16 else 113e6
+        assert 43e6 < small.model.get_memory_footprint() - embeddings < 73e6
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "bert"])

@@ -10,7 +10,10 @@ import json
 import sys
 from pathlib import Path
 
+import torch
+
 from training.engine.base.config import read_config
+from training.engine.base.load import compute_dtype, default_device
 from training.engine.errors import EngineError
 from training.engine.memory.available import available
 from training.engine.memory.estimate import MemoryEstimate, estimate
@@ -54,7 +57,8 @@ def of_spec(path: Path) -> tuple[ModelShape, MemoryEstimate]:
     base = spec.base.model_copy(update={"chat_template": None})
     base = with_absolute_model(base, RunFolder(path.parent))
     shape = ModelShape.from_config(read_config(base))
-    return shape, estimate(shape, spec)
+    wide = compute_dtype(base.precision, default_device()) is torch.float32
+    return shape, estimate(shape, spec, wide=wide)
 
 
 if __name__ == "__main__":

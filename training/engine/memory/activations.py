@@ -20,16 +20,17 @@ LOGITS_COPIES = 2
 UNGATED_COPIES = 6
 
 
-def compute_bytes(precision: Precision) -> int:
-    """Of one activation: everything but fp32 computes in bf16."""
-    return FP32 if precision is Precision.FP32 else 2
+def compute_bytes(precision: Precision, *, wide: bool = False) -> int:
+    """Of one activation: everything but fp32 computes in bf16. wide: in float32, whatever it is."""
+    return FP32 if wide or precision is Precision.FP32 else 2
 
 
 @dataclass(frozen=True, slots=True)
 class Activations:
     """Bytes of what one forward keeps, and of what exists for a moment only.
 
-    tokens: encoded at a time; scored: those of them whose log-probability is asked for.
+    tokens: encoded at a time; scored: those of them whose log-probability is asked for. wide: a
+    quantized base computes in float32.
     """
 
     shape: ModelShape
@@ -37,10 +38,11 @@ class Activations:
     precision: Precision
     tokens: int
     scored: int
+    wide: bool = False
 
     @property
     def width(self) -> int:
-        return compute_bytes(self.precision)
+        return compute_bytes(self.precision, wide=self.wide)
 
     def layer(self) -> int:
         """Kept by one layer."""
@@ -119,7 +121,9 @@ def _names(lora: Lora) -> tuple[str, ...] | None:
     return None if lora.targets == "all-linear" else tuple(lora.targets)
 
 
-def rollout_cache(shape: ModelShape, precision: Precision, *, sequences: int, tokens: int) -> int:
+def rollout_cache(
+    shape: ModelShape, precision: Precision, *, sequences: int, tokens: int, wide: bool = False
+) -> int:
     """Keys and values of `sequences` completions with their prompts, `tokens` each."""
-    per_token = 2 * shape.layers * shape.keys * compute_bytes(precision)
+    per_token = 2 * shape.layers * shape.keys * compute_bytes(precision, wide=wide)
     return sequences * tokens * per_token

@@ -87,19 +87,20 @@ def estimate(
     *,
     tokens: int | None = None,
     scored: int | None = None,
+    wide: bool = False,
 ) -> MemoryEstimate:
     """The memory of a run on one device.
 
     tokens: of the largest pack; absent, the spec's budget. scored: completion tokens in it; absent,
-    all.
+    all. wide: a quantized base computes in float32, as it does on processors without AVX-512.
     """
     budget = spec.training.tokens_per_pack if tokens is None else tokens
     asked = budget if scored is None else scored
-    live = Activations(shape, spec.lora, spec.base.precision, budget, asked)
+    live = Activations(shape, spec.lora, spec.base.precision, budget, asked, wide)
     checkpointing = spec.base.gradient_checkpointing
     has_logits = spec.method is not Method.REWARD
     rows = [
-        *weight_rows(shape, spec.base.precision),
+        *weight_rows(shape, spec.base.precision, wide=wide),
         *_adapter_rows(shape, spec),
         Row(
             "activations, checkpointed" if checkpointing else "activations",
@@ -108,21 +109,24 @@ def estimate(
         ),
         *([Row("logits, a chunk", live.logits(), "moment")] if has_logits else []),
         Row("backward of a layer", live.backward(checkpointing=checkpointing), "moment"),
-        *_rollout_rows(shape, spec),
+        *_rollout_rows(shape, spec, wide=wide),
     ]
     return MemoryEstimate(tuple(rows))
 
 
-def weight_rows(shape: ModelShape, precision: Precision) -> list[Row]:
+def weight_rows(shape: ModelShape, precision: Precision, *, wide: bool = False) -> list[Row]:
     """Linear layers are quantized; experts, embeddings, norms and the head are not."""
     if precision in (Precision.FP32, Precision.BF16):
         width = FP32 if precision is Precision.FP32 else 2
         return [Row(f"weights, {precision}", width * shape.parameters, "always")]
     width_ = NF4_BYTES if precision is Precision.NF4 else INT8_BYTES
+    rest, name = (FP32, Precision.FP32) if wide else (2, Precision.BF16)
+    experts = Row(f"weights, {name} (experts)", rest * shape.experts, "always")
+    others = rest * (shape.rest - shape.experts)
     return [
         Row(f"weights, {precision}", round(width_ * shape.linear), "always"),
-        *([Row("weights, bf16 (experts)", 2 * shape.experts, "always")] if shape.experts else []),
-        Row("weights, bf16 (embeddings, norms, head)", 2 * (shape.rest - shape.experts), "always"),
+        *([experts] if shape.experts else []),
+        Row(f"weights, {name} (embeddings, norms, head)", others, "always"),
     ]
 
 
@@ -158,17 +162,19 @@ def _adapters(spec: RunSpec, frozen: int) -> str:
     return "LoRA and reference, fp32" if frozen else "LoRA, fp32"
 
 
-def _rollout_rows(shape: ModelShape, spec: RunSpec) -> list[Row]:
+def _rollout_rows(shape: ModelShape, spec: RunSpec, *, wide: bool) -> list[Row]:
     if spec.ppo and spec.ppo.server is None:
         # As many at a time as fit some packs, or all of a step's.
         length = spec.data.max_prompt_tokens + spec.ppo.max_new_tokens
         most = spec.training.groups_per_step * spec.ppo.samples
         sequences = min(most, max(1, PACKS_OF_ROLLOUTS * spec.training.tokens_per_pack // length))
-        cache = rollout_cache(shape, spec.base.precision, sequences=sequences, tokens=length)
+        cache = rollout_cache(
+            shape, spec.base.precision, sequences=sequences, tokens=length, wide=wide
+        )
         return [Row("KV cache of rollouts", cache, "moment")]
     if spec.online is None:
         return []
     length = spec.data.max_prompt_tokens + spec.online.max_new_tokens
     sequences = spec.training.groups_per_step * spec.online.generations
-    cache = rollout_cache(shape, spec.base.precision, sequences=sequences, tokens=length)
+    cache = rollout_cache(shape, spec.base.precision, sequences=sequences, tokens=length, wide=wide)
     return [Row("KV cache of rollouts", cache, "moment")]

@@ -113,7 +113,8 @@ def _note(session: Session) -> None:
     # What a step holds may be less than the budget, and one group may be more.
     step = longest * spec.training.groups_per_step
     tokens = max(longest, min(spec.training.tokens_per_pack, step))
-    needed = estimate(ModelShape.from_config(base.model.config), spec, tokens=tokens)
+    shape = ModelShape.from_config(base.model.config)
+    needed = estimate(shape, spec, tokens=tokens, wide=base.wide)
     session.reporter.memory(needed, session.model)
     session.folder.update_manifest(
         {

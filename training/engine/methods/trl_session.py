@@ -109,13 +109,15 @@ def note(
     policy.folder.write_json(policy.folder.data_report, report.to_json())
     if warning := report.warning():
         policy.reporter.warn(warning)
-    needed = estimate(ModelShape.from_config(policy.base.model.config), policy.spec, tokens=tokens)
+    base = policy.base
+    shape = ModelShape.from_config(base.model.config)
+    needed = estimate(shape, policy.spec, tokens=tokens, wide=base.wide)
     policy.reporter.memory(needed, policy.model)
     policy.folder.update_manifest(
         {
-            "base": {"name": policy.base.name, "hash": policy.base.content_hash},
+            "base": {"name": base.name, "hash": base.content_hash},
             "data_hash": data_hash,
-            "template": template_hash(policy.base.tokenizer),
+            "template": template_hash(base.tokenizer),
             "groups": counts,
             "memory": {"estimate": needed.to_json()},
         }

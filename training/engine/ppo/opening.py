@@ -291,7 +291,8 @@ def _note(session: Session, longest: int) -> None:
     spec, base, prompts = session.spec, session.base, session.prompts
     group = longest + session.settings.samples * session.settings.max_new_tokens
     tokens = max(group, min(spec.training.tokens_per_pack, group * spec.training.groups_per_step))
-    needed = estimate(ModelShape.from_config(base.model.config), spec, tokens=tokens)
+    shape = ModelShape.from_config(base.model.config)
+    needed = estimate(shape, spec, tokens=tokens, wide=base.wide)
     session.reporter.memory(needed, session.model)
     session.folder.update_manifest(
         {

@@ -42,7 +42,8 @@ class Base(Section):
     precision: Precision = Field(
         default=Precision.BF16,
         description="How the base's weights are held: fp32 (4 bytes a weight), bf16 (2), int8 (1), "
-        "nf4 (about half a byte: QLoRA with double quantization, computing in bf16).",
+        "nf4 (about half a byte: QLoRA with double quantization). int8 and nf4 compute in bf16, on "
+        "processors without AVX-512 in fp32.",
     )
     gradient_checkpointing: Flag = Field(
         default=False,
