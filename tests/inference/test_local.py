@@ -67,7 +67,7 @@ def test_the_plan_of_devices_is_handed_on() -> None:
 def test_a_processor_that_is_slow_in_bfloat16_computes_in_float32(
     flags: str | None, fast: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     if flags is not None:
         (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: {flags}\nbugs : none\n")
     assert local.computes_bfloat16.__wrapped__(tmp_path / "cpuinfo") is fast
