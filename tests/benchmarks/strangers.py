@@ -21,7 +21,7 @@ import psutil
 from annotate.models import Role
 from annotate.services.projects import create_project
 from tests import cast
-from tests.benchmarks import attackers, bulk, labeling, machine
+from tests.benchmarks import bulk, labeling, machine, strangers_attacks
 from tests.benchmarks.load import Browser
 from tests.loop.runs.material import ready_snapshot
 from tests.patience import PATIENCE_S
@@ -32,7 +32,7 @@ HOST = "127.0.0.1"
 
 @contextmanager
 def attacked(name: str, port: int, cookies: str) -> Iterator[None]:
-    command = [sys.executable, attackers.__file__, name, str(port), cookies]
+    command = [sys.executable, strangers_attacks.__file__, name, str(port), cookies]
     process = subprocess.Popen(command)
     try:
         yield
@@ -96,7 +96,7 @@ def main() -> None:
             peace = next_task()
             print(f"{'in peace':14} p50 {peace[0]:8} ms  p99 {peace[1]:8} ms")
             before, ratios = memory_of(site), {}
-            for name in attackers.ATTACKS:
+            for name in strangers_attacks.ATTACKS:
                 with attacked(name, port, owner):
                     under = next_task()
                 print(f"{name:14} p50 {under[0]:8} ms  p99 {under[1]:8} ms")

@@ -1,4 +1,4 @@
-"""Strangers who do their worst: `python tests/benchmarks/attackers.py NAME PORT COOKIES`.
+"""Strangers who do their worst: `python tests/benchmarks/strangers_attacks.py NAME PORT COOKIES`.
 
 A script of its own without Django or this package, so that it starts at once and takes little of
 the cores. COOKIES: of an owner's session, for the attack that needs one. Goes on until it is ended.
