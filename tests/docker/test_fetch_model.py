@@ -33,5 +33,5 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
 def test_a_name_that_is_neither_folder_nor_hub_id_is_refused(model: str, tmp_path: Path) -> None:
     done = fetch(model, tmp_path)
     assert done.returncode == 1
-    assert f"The model {model} cannot be had: MODEL: expected a folder" in done.stderr
+    assert "MODEL: expected a folder" in done.stderr
     assert not list(tmp_path.iterdir())
