@@ -189,7 +189,7 @@ def test_every_warning_is_told_where_it_is_decided(turning: Turning, ada: APICli
     run.warnings = ["The learning rate fell to nothing."]
     run.save()
     rate = {"value": 0.6, "low": 0.12, "high": 0.77, "wins": 2, "ties": 0, "losses": 3}
-    found = {**report(), "win_rate": {**rate, "prompts": 5}, "left_out": 2}
+    found = {**report(), "win_rate": {**rate, "prompts": 5, "method": "wilson"}, "left_out": 2}
     turning.evaluated(found)
     shown = ada.get(f"{LOOP}/steps/1").json()
     assert shown["asks"]

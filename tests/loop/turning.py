@@ -40,7 +40,16 @@ POLICY: dict[str, Any] = {
     "promotion": "automatic",
     "next_round": {"prompts": "fresh", "sample": 2, "k": 2},
 }
-WON = {"value": 0.7, "low": 0.6, "high": 0.8, "wins": 7, "ties": 0, "losses": 3, "prompts": 10}
+WON = {
+    "method": "wilson",
+    "value": 0.7,
+    "low": 0.6,
+    "high": 0.8,
+    "wins": 7,
+    "ties": 0,
+    "losses": 3,
+    "prompts": 10,
+}
 
 
 def report(win_rate: float = 0.7, ratio: float = 1.1) -> dict[str, Any]:
