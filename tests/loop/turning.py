@@ -17,6 +17,7 @@ from annotate.services.projects import create_project
 from annotate.services.rankings import Said, submit_ranking
 from inference.models import Adapter, ModelAlias, ServedModel
 from tests import cast
+from training.evaluation.report import make_report
 from training.models import (
     Evaluation,
     EvaluationState,
@@ -55,8 +56,9 @@ WON = {
 def report(win_rate: float = 0.7, ratio: float = 1.1) -> dict[str, Any]:
     """What an evaluation found."""
     return {
+        **make_report(None, [], None),
         "win_rate": {**WON, "value": win_rate},
-        "length": {"ratio": ratio},
+        "length": {"candidate": 100 * ratio, "incumbent": 100.0, "ratio": ratio},
         "missing": {},
         "notes": ["The project has few held-out prompts."],
     }
