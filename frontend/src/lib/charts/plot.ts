@@ -46,7 +46,7 @@ export function optionsOf(plan: Plan): uPlot.Options {
         size: (_, values) => 14 + DIGIT_PX * Math.max(3, ...(values ?? []).map((text) => text?.length ?? 0)),
         gap: 4,
         space: 34,
-        values: (_, splits) => splits.map((value) => (value === null ? "" : written(value))),
+        values: (_, splits) => labelsOf(splits, written),
       },
     ],
     series: [
@@ -77,3 +77,9 @@ const few = (chart: uPlot, line: number): boolean =>
   Array.from(chart.data[line] ?? []).filter((value) => value !== null && value !== undefined).length <= FEW_POINTS;
 
 const wholeNumber = (value: number): string => (Number.isInteger(value) ? value.toLocaleString() : "");
+
+/** Of ticks that are written alike, as 2.91 and 2.92 in "2.9 GB", the first one is. */
+export function labelsOf(ticks: readonly (number | null)[], written: (value: number) => string): string[] {
+  const labels = ticks.map((tick) => (tick === null ? "" : written(tick)));
+  return labels.map((label, place) => (label === labels[place - 1] ? "" : label));
+}
