@@ -32,7 +32,7 @@ from tests.whole_loop import (
 from training.models import LoopStep, Promotion, Snapshot, TrainedAdapter, TrainingRun
 from training.services import tidying
 
-WITHIN_S = 1500  # NF4 computes in bf16, which processors without AVX-512 do slowly
+WITHIN_S = 1500  # beside the other groups of tests; alone a turn takes three minutes
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.vllm,

@@ -134,7 +134,7 @@ def _left_out(report: Mapping[str, Any] | None) -> str:
     if not parts:
         return "The run left nothing of it out."
     lines = "\n".join(f"- {_plain(in_words(one))}" for one in parts)
-    whole = "" if share is None else f"\n\nIt holds nothing of {share:.1%} of the answers."
+    whole = f"\n\nIt holds nothing of {share:.1%} of the answers." if share else ""
     return f"Left out by the run:\n\n{lines}{whole}"
 
 
