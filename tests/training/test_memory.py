@@ -79,6 +79,16 @@ def test_linear_layers_are_quantized_and_the_rest_is_not() -> None:
     assert sizes[Precision.NF4] == [round(linear * 4.127 / 8), 2 * shape.rest]
 
 
+@pytest.mark.parametrize("precision", [Precision.INT8, Precision.NF4])
+def test_what_computes_in_float32_takes_twice_the_rest_and_the_cache(precision: Precision) -> None:
+    shape = ModelShape.from_config(SMOL)
+    quantized, rest = weight_rows(shape, precision, wide=True)
+    assert quantized.bytes == weight_rows(shape, precision)[0].bytes
+    assert (rest.bytes, "fp32" in rest.part) == (4 * shape.rest, True)
+    # 30 layers, 3 heads of 64, keys and values, 4 bytes each.
+    assert rollout_cache(shape, precision, sequences=8, tokens=100, wide=True) == 36_864_000
+
+
 def packed_groups(tokens: int, vocabulary: int) -> Pack:
     """A group of 4 completions, a fifth of the tokens each, and the prompt as many."""
     draw = torch.Generator().manual_seed(0)
