@@ -23,7 +23,8 @@ def why_empty(project_id: int, labeler_id: int) -> dict[str, str]:
         return _reason("paused", "The round is paused. Tasks come back when an admin resumes it.")
     if Task.objects.filter(round__in=running, state=TaskState.PENDING).exists():
         return _being_written(running)
-    if _open_to(labeler_id, running).filter(claim__isnull=False).exists():
+    # Or nobody holds it any more: whoever gave it back did so after the look for a task.
+    if _open_to(labeler_id, running).exists():
         return _reason(
             "all_claimed",
             "Other labelers have the remaining tasks in hand. "
@@ -59,7 +60,7 @@ def _being_written(running: QuerySet[Round]) -> dict[str, str]:
 
 
 def _open_to(labeler_id: int, rounds: QuerySet[Round]) -> QuerySet[Slot]:
-    """Places for a ranking in tasks that the labeler has neither judged nor holds."""
+    """Places for a ranking in tasks that the labeler has not judged."""
     theirs = Claim.objects.filter(
         task=OuterRef("task"), labeler_id=labeler_id, state__in=SPENT_STATES
     )

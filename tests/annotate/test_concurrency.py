@@ -8,10 +8,11 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from annotate.models import Claim, ClaimState, Comparison, Project, Ranking, Role, Round, Slot
+from annotate.queries.empty import why_empty
 from annotate.services import claims, rankings
 from annotate.services.projects import create_project
 from tests import cast
@@ -53,6 +54,37 @@ def test_no_place_is_taken_twice_and_every_place_is_used(project: Project) -> No
     assert set(per_task.values()) == {OVERLAP}
     pairs = Counter(current.values_list("task_id", "labeler_id"))
     assert max(pairs.values()) == 1, "the same labeler twice"
+
+
+def test_what_is_just_being_given_back_is_not_the_end(project: Project) -> None:
+    """A queue that passes over what others are busy with must not say that all is done."""
+    lena = cast.member(project, "lena", Role.LABELER)
+    last = Slot.objects.order_by("pk").first()
+    assert last is not None
+    Slot.objects.exclude(task=last.task_id).delete()
+    Slot.objects.filter(task=last.task_id).exclude(pk=last.pk).delete()
+    locked, asked = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        busy = threads.submit(keep_locked, last.pk, locked, asked)
+        assert locked.wait(PATIENCE_S)
+        _, held = claims.next_claim(slug="tone", labeler_id=lena.pk)
+        reason = why_empty(project.pk, lena.pk)
+        asked.set()
+        busy.result(timeout=PATIENCE_S)
+    assert (held, reason["code"]) == (None, "all_claimed")
+    _, held = claims.next_claim(slug="tone", labeler_id=lena.pk)
+    assert held is not None
+
+
+def keep_locked(slot_id: int, locked: threading.Event, asked: threading.Event) -> None:
+    """As whoever gives it back does for a moment."""
+    try:
+        with transaction.atomic():
+            Slot.objects.select_for_update().get(pk=slot_id)
+            locked.set()
+            assert asked.wait(PATIENCE_S)
+    finally:
+        connections.close_all()
 
 
 def label_until_done(labeler_id: int) -> None:

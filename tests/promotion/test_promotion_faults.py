@@ -19,7 +19,7 @@ from inference.routing import Pool
 from tests import cast
 from tests.inference import fake_vllm
 from tests.inference.fake_vllm import FakeVllm
-from tests.inference.swaps.acting import look
+from tests.inference.swaps.acting import age, look
 from tests.patience import PATIENCE_S
 from tests.promotion.conftest import answering, elsewhere
 from training.models import Promotion, TrainedAdapter
@@ -149,6 +149,7 @@ def test_vllm_dies_in_the_middle_and_comes_back_empty(
     assert (reads.current(tone.pk), answering()) == (red, served(red))
     ready.restart()
     assert performed(waiting).state == "done"
+    age()  # or what was asked a moment ago would be brought back
     look()
     look()
     assert (reads.current(tone.pk), answering()) == (blue, served(blue))

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
 from tests.training.asked import END, SAMPLING
 from training.engine.ppo.rollouts import Answer, Served
 
@@ -94,7 +95,7 @@ class Fake:
         if self.next:
             self.next, self.held = False, body["prompt"]
         if self.held is None or self.held == body["prompt"]:
-            self.hold.wait(20)
+            self.hold.wait(PATIENCE_S)
         if body["model"] not in self.loaded:
             return 404, {"error": "no such model"}
         return 200, {"choices": [self.choice(n, body) for n in reversed(range(body["n"]))]}
@@ -107,7 +108,7 @@ class Fake:
                 return 404, "it is not there"
             self.log.append(f"unload {self.loaded.pop(name)}")
             return 200, "ok"
-        self.loads.wait(20)
+        self.loads.wait(PATIENCE_S)
         if self.refuses:
             return 500, "the rank is too high"
         weights = Path(place, "weights")
