@@ -1,6 +1,7 @@
 """Taking in the body of a request: no more than was agreed, and not for longer."""
 
 import asyncio
+import contextlib
 import io
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError
@@ -14,6 +15,8 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 DEADLINE_S = 10.0
 SLOWEST = 32 * 1024  # bytes a second that are waited for beyond that
 STALL_S = 30.0  # an upload that says nothing for so long has ended
+# What is refused before it has come is taken in all the same, while it comes fast.
+REST_S, PAUSE_S = 10.0, 1.0
 # Of one process, of bodies that are still coming in; what is small does not count.
 HELD = 64 * MB
 SMALL = 64 * 1024
@@ -43,6 +46,31 @@ def length_of(headers: Mapping[bytes, bytes]) -> int | None:
         return None
     said = headers.get(b"content-length", b"0")
     return int(said) if said.isdigit() else None
+
+
+class Line:
+    """What comes of one request, message by message. over: nothing more of its body comes."""
+
+    def __init__(self, receive: Receive, length: int | None) -> None:
+        self._receive = receive
+        self.over = length == 0
+
+    async def __call__(self) -> Mapping[str, Any]:
+        message = await self._receive()
+        self.over = not message.get("more_body", False)
+        return message
+
+    async def drain(self) -> None:
+        """Take the rest and keep nothing of it: an answer to who is still sending may be lost.
+
+        Closing the connection on them resets it (RFC 9112, 9.6); a proxy makes a 502 of that, or
+        ends its side as soon as an answer begins.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REST_S):
+                while not self.over:
+                    async with asyncio.timeout(PAUSE_S):
+                        await self()
 
 
 class Intake:

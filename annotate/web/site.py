@@ -43,25 +43,25 @@ class Site(BaseHandler):
 
     async def __call__(self, scope: Mapping[str, Any], receive: bodies.Receive, send: Send) -> None:
         kind = kind_of(scope["method"], scope["path"])
+        length = bodies.length_of(dict(scope["headers"]))
+        line = bodies.Line(receive, length)
         try:
-            body = await self._taken_in(kind, scope, receive)
+            body = await self._taken_in(kind, line, length)
             response = await self._rooms[kind].run(self._answer, scope, body)
             if isinstance(response, StreamingHttpResponse):
-                return await self._send_as_made(response, receive, send)
+                return await self._send_as_made(response, line, send)
         except bodies.Gone:
             return None
         except (bodies.TooLarge, bodies.TooSlow, bodies.NoRoom, Full) as problem:
             response = refusal(scope["path"], problem)
+        await line.drain()
         await send(_head(response))
         return await send({"type": "http.response.body", "body": response.content})
 
-    async def _taken_in(
-        self, kind: Kind, scope: Mapping[str, Any], receive: bodies.Receive
-    ) -> IO[bytes]:
+    async def _taken_in(self, kind: Kind, line: bodies.Line, length: int | None) -> IO[bytes]:
         if kind.largest_body is None:
-            return io.BufferedReader(bodies.Upload(receive, asyncio.get_running_loop()), CHUNK)
-        length = bodies.length_of(dict(scope["headers"]))
-        return await self._intake.whole(receive, length, kind.largest_body)
+            return io.BufferedReader(bodies.Upload(line, asyncio.get_running_loop()), CHUNK)
+        return await self._intake.whole(line, length, kind.largest_body)
 
     def _answer(
         self, scope: Mapping[str, Any], body: IO[bytes]

@@ -18,7 +18,7 @@ from annotate.services.projects import create_project
 from tests import cast
 from tests.patience import PATIENCE_S
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.django_db(transaction=True)
 LABELERS, OVERLAP, TASKS, K = 64, 3, 200, 4
 AT_A_TIME = 32  # threads with a connection each; every labeler takes many turns
 

@@ -21,7 +21,7 @@ from tests.benchmarks.load import Browser
 from tests.patience import PATIENCE_S
 from tests.services import Site
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.django_db(transaction=True)
 LABELERS, OVERLAP, TASKS, ROUNDS, K = 64, 3, 30, 3, 4
 CLAIMS = "/api/projects/tone/claims"
 TIERS = [["B"], ["A", "D"], ["C"]]

@@ -14,8 +14,9 @@ from annotate.models import Draft, KeptDraft, Project, Role, User
 from annotate.services.drafts import Origin, Saved, save_draft, use_kept
 from annotate.services.projects import create_project
 from tests import cast
+from tests.patience import PATIENCE_S
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.django_db(transaction=True)
 PAGES = 8
 
 
@@ -43,13 +44,13 @@ def at_once(jobs: list[Callable[[], Any]]) -> list[Any]:
 
     def run(job: Callable[[], Any]) -> Any:
         try:
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             return job()
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(len(jobs)) as threads:
-        return [done.result(60) for done in [threads.submit(run, job) for job in jobs]]
+        return [done.result(PATIENCE_S) for done in [threads.submit(run, job) for job in jobs]]
 
 
 def test_of_many_requests_of_one_page_the_last_counts(lena: User, claim: int) -> None:

@@ -20,7 +20,6 @@ from tests.faults.breaking import state, wait
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.vllm,
-    pytest.mark.timeout(600),
 ]
 MAX_TOKENS = 12
 SHORT = ["Name a river.", "Say hello.", "Count to ninety.", "What is 2 + 2?"]

@@ -23,7 +23,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.browser,
     pytest.mark.vllm,
-    pytest.mark.timeout(600),
 ]
 PROMPTS = """\
 {"id": "p1", "prompt": "Name a river in Europe."}

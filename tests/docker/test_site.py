@@ -10,6 +10,7 @@ import pytest
 from annotate.environment import free_port
 from tests.docker import site
 from tests.docker.site import Proxy
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -130,4 +131,4 @@ def test_a_client_that_leaves_ends_the_export(tmp_path: Path) -> None:
         url = f"{proxy.https}/api/projects/example/export/comparisons.jsonl"
         with proxy.client.stream("GET", url) as reply:
             assert next(reply.iter_lines()) == "first"
-        assert export.left.wait(10)
+        assert export.left.wait(PATIENCE_S)

@@ -22,8 +22,6 @@ from tests.faults.breaking import wait
 from tests.faults.crowd import Crowd
 from tests.launch.running import Run
 
-pytestmark = pytest.mark.timeout(900)
-
 TASKS = 1200
 DISK = "1500m"  # of which the start wants 1 GiB free
 JOBS = ("worker", "generator", "trainer", "beat")

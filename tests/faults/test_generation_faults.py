@@ -19,7 +19,6 @@ from tests.faults.breaking import (
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.vllm,
-    pytest.mark.timeout(900),
 ]
 
 

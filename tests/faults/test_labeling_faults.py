@@ -14,7 +14,7 @@ from tests.faults.people import Labeler
 from tests.patience import PATIENCE_S
 from tests.services import Site
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.django_db(transaction=True)
 TASKS = 40
 
 
@@ -74,7 +74,7 @@ def test_labelers_go_on_after_a_kill(
         ThreadPoolExecutor(2) as threads,
     ):
         working = [threads.submit(label, labeler) for labeler in (lena, luis)]
-        assert first.wait(60)
+        assert first.wait(PATIENCE_S)
         kill_and_restart(child)
         for one in working:
             one.result(timeout=PATIENCE_S)

@@ -20,7 +20,7 @@ from tests.services import ENV
 from tests.training.test_ppo import FUNCTION
 from training.engine.ppo.rollouts.versions import WAITED
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.vllm
 
 STEPS = 3
 QUESTIONS = ("Why is the sky blue?", "Name three rivers.")

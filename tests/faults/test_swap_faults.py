@@ -23,7 +23,6 @@ from training.services import promotions
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.vllm,
-    pytest.mark.timeout(900),
 ]
 LAYERS, WIDTH = 30, 576  # of the bundled model
 

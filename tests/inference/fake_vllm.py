@@ -8,6 +8,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from tests.patience import PATIENCE_S
+
 Json = dict[str, Any]
 Behaviour = Callable[["Handler"], None]
 
@@ -307,7 +309,7 @@ def changed(change: Callable[[Json], object]) -> Behaviour:
 
 
 def hang(handler: Handler) -> None:
-    handler.fake.released.wait(30)
+    handler.fake.released.wait(PATIENCE_S)
     handler.close_connection = True
 
 

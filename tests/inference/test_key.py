@@ -140,7 +140,6 @@ def built() -> set[tuple[str, str]]:
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(600)
 def test_every_route_of_vllm_wants_the_key(http: httpx.Client) -> None:
     found = described(http) | built()
     paths = {path for _, path in found}
@@ -156,7 +155,6 @@ def test_every_route_of_vllm_wants_the_key(http: httpx.Client) -> None:
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(600)
 def test_a_stranger_neither_deletes_nor_replaces_an_adapter(http: httpx.Client) -> None:
     body = {"name": "project@1", "src": "/nowhere"}
     assert http.post("/adapters", json=body).status_code == 401

@@ -34,7 +34,7 @@ from tests.services import ENV, serving
 from training.engine.data import Chat, template_hash
 from training.engine.data.encoding import Encoder
 
-pytestmark = [pytest.mark.vllm, pytest.mark.django_db, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm, pytest.mark.django_db]
 
 NAMES = ("red", "blue", "again")
 MAKE_ADAPTERS = """

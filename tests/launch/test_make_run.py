@@ -19,7 +19,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         one.stop()
 
 
-@pytest.mark.timeout(400)
 def test_the_life_of_make_run(run: Run) -> None:
     run.start()
     run.until(run.answers)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ from annotate.launch.child import Spec
 from annotate.launch.refusal import Refusal
 from annotate.launch.supervisor import Stopped, Supervisor
 from annotate.launch.terminal import Terminal
+from tests.patience import PATIENCE_S
 
 SERVE = [sys.executable, "-c", "import time; time.sleep(99)"]
 
@@ -106,17 +106,24 @@ def test_a_full_disk_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_what_a_killed_supervisor_left_is_ended(tmp_path: Path) -> None:
     """The child ignores the end of its parent, as a hanging one would."""
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(99)"
-    orphan = subprocess.Popen([sys.executable, "-c", deaf], cwd=tmp_path, start_new_session=True)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); "
+    deaf += "time.sleep(99)"
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", deaf],
+        cwd=tmp_path,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+    )
+    assert orphan.stdout is not None
+    orphan.stdout.readline()
     file = tmp_path / "children.json"
-    time.sleep(0.3)
     group = leftovers.group("toy", orphan.pid, signal.SIGTERM)
     assert group is not None
     leftovers.remember(file, [group])
 
     assert leftovers.end(file, (tmp_path,), patience=0.5) == ["toy"]
 
-    assert orphan.wait(5) == -signal.SIGKILL
+    assert orphan.wait(PATIENCE_S) == -signal.SIGKILL
     assert not file.exists()
 
 

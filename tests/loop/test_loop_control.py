@@ -12,6 +12,7 @@ from django.utils import timezone
 from annotate.errors import Conflict
 from annotate.models import Prompt
 from tests.loop.turning import POLICY, Turning
+from tests.patience import PATIENCE_S
 from training.models import (
     Evaluation,
     EvaluationState,
@@ -284,7 +285,7 @@ class TestTwoWorkers:
         start = threading.Barrier(4)
 
         def both() -> None:
-            start.wait(10)
+            start.wait(PATIENCE_S)
             step = loop.begin_step(
                 project_id=turning.project.pk, actor_id=turning.ada.pk, cause="A click."
             )
@@ -317,5 +318,5 @@ def _in_threads(works: list[Callable[[], None]]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert problems == []

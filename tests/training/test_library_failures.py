@@ -12,6 +12,7 @@ import pytest
 from peft import LoraConfig, get_peft_model
 from transformers import MambaConfig, MambaForCausalLM
 
+from tests.patience import PATIENCE_S
 from tests.training.test_runs import make_run, start
 from tests.training.tiny import VOCABULARY, save_tiny
 from training.engine.adapters.targets import target_modules
@@ -124,7 +125,7 @@ def test_a_full_disk_leaves_a_result(small_disk: Path, tmp_path: Path) -> None:
     base = save_tiny("llama", tmp_path / "tiny")
     folder = make_run(small_disk / "run", base, "dpo", training={"max_steps": 2})
     process = start(folder)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, said
     result = result_of(folder)
     assert (result["state"], result["error"]) == ("failed", "DiskFull")
@@ -132,7 +133,7 @@ def test_a_full_disk_leaves_a_result(small_disk: Path, tmp_path: Path) -> None:
     assert result["permanent"] is False
     subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
     process = start(folder)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
     assert result_of(folder)["state"] == "finished"
 

@@ -1,6 +1,7 @@
 """Whoever sends slowly, or not at all, holds no place that others need."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -89,3 +90,20 @@ def test_so_is_one_into_somebody_else_s_project(site: Site, lena: httpx.Client) 
         ]
         connection.sendall(head(site, "/api/projects/tone/prompts/import", 200 * 2**20, *more))
         assert connection.recv(4096).startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "status"),
+    [("/api/session", 2_000_000, 413), ("/api/projects/tone/prompts/import", 20_000_000, 401)],
+)
+def test_who_sends_everything_before_reading_gets_the_answer(
+    site: Site, transactional_db: None, path: str, size: int, status: int
+) -> None:
+    """As proxies do: closed on them, the connection is reset and the answer lost."""
+    with connected(site) as connection:
+        kind = "Content-Type: multipart/form-data; boundary=x"
+        connection.sendall(head(site, path, size, kind) + b"x" * 1000)
+        time.sleep(0.3)  # by now it is refused
+        for _ in range(size // 1000 - 1):
+            connection.sendall(b"x" * 1000)
+        assert connection.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from training.runs import endings, log_tail
 from training.runs.base_model import name_of, place_of, weights_b
 from training.runs.child import Child, environment_of, training_command
@@ -192,7 +193,7 @@ class TestChild:
             assert child.wait(0.05) is None
         inner = int(log.read_text())
         child.kill()
-        assert child.wait(1) == -signal.SIGKILL
+        assert child.wait(PATIENCE_S) == -signal.SIGKILL
         time.sleep(0.1)
         assert not is_alive(inner)
 

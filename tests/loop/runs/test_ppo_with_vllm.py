@@ -16,7 +16,6 @@ from training.services import running, tidying
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.vllm,
-    pytest.mark.timeout(600),
 ]
 SMALL: dict[str, Any] = {
     "base": {"precision": "fp32"},
