@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11
 VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop test install frontend lock clean
+.PHONY: help run stop test check install frontend lock clean
 .NOTPARALLEL:
 
 # Variables given to make ("make run PORT=8001") reach the programs as environment variables.
@@ -17,8 +17,11 @@ run: install frontend ## Install, build and start everything; Ctrl-C stops it
 stop: ## Stop a running Prefloop from another terminal
 	@test ! -x $(VENV) || exec $(VENV) -m annotate.launch stop
 
-test: install ## Every check and every test
-	@exec $(VENV) setup/check.py
+test: install ## Every check and every test; GROUP=engine|pages|others: the tests of one group
+	@exec $(VENV) setup/check.py $(GROUP)
+
+check: install ## Formatting, types, import contracts and the frontend's checks: no test
+	@exec $(VENV) setup/check.py checks
 
 install: ## Make .venv with the pinned packages
 	@$(PYTHON) setup/install.py

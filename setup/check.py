@@ -1,4 +1,4 @@
-"""`make test`: every check and every test, each named with its seconds.
+"""`make test`: every check and every test, each named with its seconds. `make check`: no tests.
 
 All of them run even when one fails; the exit status is not 0 when any did. Tests mostly wait, for
 servers, browsers and each other's processes, so three groups of them run beside each other, each
@@ -88,7 +88,9 @@ OTHERS = Group(
 PASSED, FAILED = "passed", "FAILED"
 CHROMIUMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 LINT_IMPORTS = str(Path(sys.executable).parent / "lint-imports")
+GROUPS = {group.name: group for group in (ENGINE, PAGES, OTHERS)}
 Step = tuple[str, Callable[[], bool]]
+Ended = tuple[int, str]  # exit code, and the last line that says something
 
 
 @dataclass
@@ -97,26 +99,64 @@ class Result:
     seconds: float
 
 
-def main() -> int:
+def main(wanted: Sequence[str]) -> int:
+    """wanted: nothing: all; a group's name: its tests alone; or one of the sets of checks."""
     os.environ.pop("MAKEFLAGS", None)
-    results = {}
-    with ExitStack() as running:
-        engine = running.enter_context(beside(ENGINE))
-        for name, step in steps():
-            results[name] = timed(name, step)
-        pages = running.enter_context(beside(PAGES))
-        for group, step in (
-            (OTHERS, partial(shown, OTHERS)),
-            (PAGES, pages),
-            (ENGINE, engine),
-        ):
-            results[group.name] = timed(f"tests: {group.name}", step)
+    match wanted:
+        case []:
+            results = everything()
+        case ["checks"]:
+            results = checks()
+        case ["frontend"]:
+            results = {name: timed(name, step) for name, step in frontend_steps()}
+        case [name] if name in GROUPS:
+            results = alone(GROUPS[name])
+        case _:
+            print(f"There is no group {' '.join(wanted)}. make test GROUP={'|'.join(GROUPS)}")
+            return 2
     print()
     for name, result in results.items():
         print(f"{result.verdict:8}  {result.seconds:7.1f} s  {name}")
     for line in last_lines:
         print(f"\npytest: {line}")
     return 1 if any(result.verdict == FAILED for result in results.values()) else 0
+
+
+def everything() -> dict[str, Result]:
+    results = {}
+    with ExitStack() as running:
+        engine = running.enter_context(beside(ENGINE.started))
+        for name, step in (*python_steps(), *frontend_steps(), BROWSER):
+            results[name] = timed(name, step)
+        pages = running.enter_context(beside(PAGES.started))
+        for group, step in (
+            (OTHERS, partial(shown, OTHERS)),
+            (PAGES, lambda: ended_well(*pages())),
+            (ENGINE, lambda: ended_well(*engine())),
+        ):
+            results[group.name] = timed(f"tests: {group.name}", step)
+    return results
+
+
+def checks() -> dict[str, Result]:
+    """mypy takes one core and most of the time: what checks the frontend runs beside it."""
+    with beside(frontend_checks) as other:
+        results = {name: timed(name, step) for name, step in python_steps()}
+        results["frontend"] = timed("frontend", lambda: other()[0] == 0)
+    last_lines.clear()
+    return results
+
+
+def alone(group: Group) -> dict[str, Result]:
+    steps = [] if group is ENGINE else [("frontend build", build), BROWSER]
+    results = {name: timed(name, step) for name, step in steps}
+    results[group.name] = timed(f"tests: {group.name}", partial(shown, group))
+    return results
+
+
+def frontend_checks(output: int) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, "frontend"]
+    return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True)
 
 
 def timed(name: str, step: Callable[[], bool]) -> Result:
@@ -130,16 +170,20 @@ def timed(name: str, step: Callable[[], bool]) -> Result:
     return Result(PASSED if good else FAILED, time.monotonic() - begin)
 
 
-def steps() -> list[Step]:
+def python_steps() -> list[Step]:
     return [
         ("ruff check", tool("ruff", "check", ".")),
         ("ruff format", tool("ruff", "format", "--check", ".")),
         ("mypy", tool("mypy")),
         ("import contracts", lambda: runs([LINT_IMPORTS])),
+    ]
+
+
+def frontend_steps() -> list[Step]:
+    return [
         ("frontend build", build),
         ("svelte-check", npm("run", "check")),
         ("frontend tests", npm("test")),
-        ("browser", install_browser),
     ]
 
 
@@ -185,6 +229,7 @@ def install_browser() -> bool:
     return True
 
 
+BROWSER: Step = ("browser", install_browser)
 last_lines: list[str] = []
 
 
@@ -201,15 +246,15 @@ def ended_well(code: int, last: str) -> bool:
 
 
 @contextmanager
-def beside(group: Group) -> Iterator[Callable[[], bool]]:
-    """Begin a group's tests; what is given waits for their end and shows what they wrote."""
+def beside(started: Callable[[int], subprocess.Popen[str]]) -> Iterator[Callable[[], Ended]]:
+    """Begin what writes to a file; what is given waits for its end and shows what it wrote."""
     with tempfile.TemporaryFile("w+") as output:
-        process = group.started(output.fileno())
+        process = started(output.fileno())
 
-        def wait() -> bool:
+        def wait() -> Ended:
             code = process.wait()
             output.seek(0)
-            return ended_well(code, show(output))
+            return code, show(output)
 
         try:
             yield wait
@@ -229,4 +274,4 @@ def show(lines: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -15,6 +15,7 @@ from annotate.errors import Forbidden
 from annotate.models import AuditEvent, Rationale, Role
 from annotate.queries import projects as reads
 from annotate.queries.access import MANAGE, Access, may_create_projects
+from annotate.queries.audit import events_of
 from annotate.services import projects
 
 MAY_NOT_CREATE = (
@@ -162,8 +163,7 @@ class AuditView(ProjectView):
     def get(self, request: Request, slug: str) -> Response:
         """Who did what, newest first."""
         access = self.access(request, slug, MANAGE)
-        events = AuditEvent.objects.filter(project=access.project).select_related("actor")
-        return Response(page(request, events, _audit_row))
+        return Response(page(request, events_of(access.project.pk), _audit_row))
 
 
 def _audit_row(event: AuditEvent) -> dict[str, Any]:

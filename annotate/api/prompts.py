@@ -13,11 +13,11 @@ from annotate.api.paging import page
 from annotate.api.rendering import JSONParser
 from annotate.api.shapes import Document, Message, Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
-from annotate.errors import Invalid, NotFound
+from annotate.errors import Invalid
 from annotate.exchange.prompts import Format, Problem
 from annotate.models import Prompt, Split
 from annotate.queries.access import MANAGE, REVIEW
-from annotate.queries.prompts import PromptFilter, matching
+from annotate.queries.prompts import PromptFilter, matching, one
 from annotate.services import prompts
 
 FORM = ("file", "format", "refuse_control_tokens")
@@ -104,9 +104,7 @@ class PromptView(ProjectView):
     def get(self, request: Request, slug: str, prompt_id: int) -> Response:
         """One prompt, whole."""
         access = self.access(request, slug, REVIEW)
-        prompt = Prompt.objects.filter(project=access.project, pk=prompt_id).first()
-        if prompt is None:
-            raise NotFound
+        prompt = one(access.project.pk, prompt_id)
         return Response(
             {
                 **prompt_row(prompt),

@@ -14,7 +14,7 @@ from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import NotFound
 from annotate.models import Round, RoundState, Split
 from annotate.queries import rounds as reads
-from annotate.queries.access import MANAGE, REVIEW, Access
+from annotate.queries.access import MANAGE, REVIEW
 from annotate.queries.current_model import models_of
 from annotate.queries.estimates import estimate
 from annotate.queries.prompts import PromptFilter
@@ -196,7 +196,7 @@ class RoundsView(ProjectView):
         """The project's rounds, newest first."""
         access = self.access(request, slug, REVIEW)
         limit, after = min(limit_of(request), 20), cursor_of(request)
-        rows = _rounds(access)
+        rows = reads.of_project(access.project.pk)
         if after is not None:
             rows = rows.filter(number__lt=after)
         found = list(rows[: limit + 1])
@@ -229,14 +229,15 @@ class RoundsView(ProjectView):
         )
         if spec["start"]:
             rounds.start_round(round_id=round_.pk, actor_id=actor_id)
-        return Response(reads.monitor(_round(access, round_.number)), status=201)
+        return Response(reads.monitor(reads.one(access.project.pk, round_.number)), status=201)
 
 
 class RoundView(ProjectView):
     @extend_schema(responses=RoundMonitor)
     def get(self, request: Request, slug: str, number: int) -> Response:
         """All that there is to watch in a round."""
-        return Response(reads.monitor(_round(self.access(request, slug, REVIEW), number)))
+        access = self.access(request, slug, REVIEW)
+        return Response(reads.monitor(reads.one(access.project.pk, number)))
 
 
 _ACTIONS: dict[str, Callable[..., Round]] = {
@@ -263,25 +264,9 @@ class RoundActionView(ProjectView):
         verb = _ACTIONS.get(action)
         if verb is None:
             raise NotFound
-        round_ = _round(access, number)
+        round_ = reads.one(access.project.pk, number)
         verb(round_id=round_.pk, actor_id=user_of(request).pk)
-        return Response(reads.monitor(_round(access, number)))
-
-
-def _rounds(access: Access) -> Any:
-    return (
-        Round.objects.filter(project=access.project)
-        .select_related("created_by")
-        .prefetch_related("sources__served_model")
-        .order_by("-number")
-    )
-
-
-def _round(access: Access, number: int) -> Round:
-    round_: Round | None = _rounds(access).filter(number=number).first()
-    if round_ is None:
-        raise NotFound
-    return round_
+        return Response(reads.monitor(reads.one(access.project.pk, number)))
 
 
 def _filter(spec: dict[str, Any]) -> PromptFilter:

@@ -3,11 +3,8 @@
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout
-from django.db.models import QuerySet
 from django.middleware.csrf import get_token
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from knox.models import AuthToken
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -17,12 +14,11 @@ from annotate.api.asked import AskedView
 from annotate.api.shapes import Shape
 from annotate.api.throttles import AccountThrottle, AddressThrottle
 from annotate.api.views import body_of, user_of
-from annotate.errors import Conflict, Invalid, NotFound
+from annotate.errors import Invalid
 from annotate.models import User
 from annotate.queries.access import may_create_projects
-from annotate.services import audit
-
-MAX_TOKENS = 20
+from annotate.queries.tokens import good_tokens
+from annotate.services import tokens
 
 
 class SessionUser(Shape):
@@ -106,21 +102,16 @@ class TokensShape(Shape):
     results = TokenRow(many=True)
 
 
-def _good(user: User) -> QuerySet[AuthToken]:
-    tokens: QuerySet[AuthToken] = AuthToken.objects.filter(user=user)
-    return tokens.filter(expiry__gt=timezone.now())
-
-
 class TokensView(AskedView):
     @extend_schema(responses=TokensShape)
     def get(self, request: Request) -> Response:
         """My tokens that are still good."""
-        tokens = _good(user_of(request)).order_by("-created")
+        found = good_tokens(user_of(request)).order_by("-created")
         return Response(
             {
                 "results": [
                     {"id": token.token_key, "created": token.created, "expiry": token.expiry}
-                    for token in tokens
+                    for token in found
                 ]
             }
         )
@@ -128,24 +119,13 @@ class TokensView(AskedView):
     @extend_schema(request=None, responses={201: NewToken})
     def post(self, request: Request) -> Response:
         """Make a token for scripts; send it as `Authorization: Token …`."""
-        user = user_of(request)
-        if _good(user).count() >= MAX_TOKENS:
-            raise Conflict(
-                f"You have {MAX_TOKENS} tokens already. Revoke one of them first.",
-                code="too_many_tokens",
-            )
-        instance, token = AuthToken.objects.create(user=user)
-        audit.record(verb="made a token", of=user, project_id=None, actor_id=user.pk)
-        return Response({"token": token, "expiry": instance.expiry}, status=201)
+        token, expiry = tokens.make_token(user=user_of(request))
+        return Response({"token": token, "expiry": expiry}, status=201)
 
 
 class TokenView(AskedView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, key: str) -> Response:
         """Revoke a token."""
-        user = user_of(request)
-        deleted, _ = AuthToken.objects.filter(user=user, token_key=key).delete()
-        if not deleted:
-            raise NotFound
-        audit.record(verb="revoked a token", of=user, project_id=None, actor_id=user.pk)
+        tokens.revoke_token(user=user_of(request), key=key)
         return Response(status=204)

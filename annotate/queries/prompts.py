@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Exists, OuterRef, QuerySet
 
+from annotate.errors import NotFound
 from annotate.models import Prompt, Task
 
 
@@ -44,3 +45,11 @@ def matching(project_id: int, chosen: PromptFilter) -> QuerySet[Prompt]:
     if chosen.of_round is not None:
         prompts = prompts.filter(Exists(asked.filter(round__number=chosen.of_round)))
     return prompts
+
+
+def one(project_id: int, prompt_id: int) -> Prompt:
+    """Raises NotFound."""
+    prompt = Prompt.objects.filter(project_id=project_id, pk=prompt_id).first()
+    if prompt is None:
+        raise NotFound
+    return prompt

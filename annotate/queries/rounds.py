@@ -4,11 +4,12 @@ import math
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.aggregates import Aggregate
 from django.db.models.fields import FloatField
 from django.utils import timezone
 
+from annotate.errors import NotFound
 from annotate.models import (
     Claim,
     ClaimState,
@@ -33,6 +34,20 @@ class Median(Aggregate):
     function = "percentile_cont"
     template = "%(function)s(0.5) WITHIN GROUP (ORDER BY %(expressions)s)"
     output_field = FloatField()
+
+
+def of_project(project_id: int) -> QuerySet[Round]:
+    """A project's rounds, newest first."""
+    rounds = Round.objects.filter(project_id=project_id).select_related("created_by")
+    return rounds.prefetch_related("sources__served_model").order_by("-number")
+
+
+def one(project_id: int, number: int) -> Round:
+    """Raises NotFound."""
+    round_ = of_project(project_id).filter(number=number).first()
+    if round_ is None:
+        raise NotFound
+    return round_
 
 
 def brief(round_: Round) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from annotate.dispatch import enqueue
@@ -23,6 +22,7 @@ from annotate.queries.current_model import current_model
 from annotate.queries.own_models import own_models
 from annotate.queries.prompts import PromptFilter, matching
 from annotate.services import audit
+from annotate.services.numbering import next_number
 from inference.queries import why_too_long
 
 MAX_PROMPTS = 200_000
@@ -58,10 +58,9 @@ def create_round(
     project = Project.objects.select_for_update().get(pk=project_id)
     asked = _asked_now(project, sources)
     _count_prompts(project_id, prompts)
-    last = project.rounds.aggregate(last=Max("number"))["last"] or 0
     round_ = Round.objects.create(
         project=project,
-        number=last + 1,
+        number=next_number(project.rounds.all()),
         k=k,
         overlap=overlap,
         prompt_filter=prompts.as_dict(),

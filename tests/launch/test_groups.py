@@ -44,8 +44,8 @@ def test_what_passes_passes(group: check.Group, tmp_path: Path) -> None:
 
 
 def test_beside_others(group: check.Group) -> None:
-    with check.beside(group) as wait:
-        assert not wait()
+    with check.beside(group.started) as wait:
+        assert not check.ended_well(*wait())
     assert check.last_lines[0].startswith("1 failed, 2 passed")
 
 
@@ -54,3 +54,17 @@ def test_a_run_that_broke_off_has_not_passed(group: check.Group, tmp_path: Path)
     (tmp_path / "unsteady").touch()
     (tmp_path / "killer").touch()
     assert not check.shown(group)
+
+
+def test_one_group_alone(
+    group: check.Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "GROUPS", {"some": group})
+    monkeypatch.setattr(check, "ENGINE", group)  # the one that needs no pages
+    assert check.main(["some"]) == 1
+    assert check.main(["some"]) == 0, "what failed the first time"
+
+
+def test_a_group_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main(["nonsense"]) == 2
+    assert "GROUP=engine|pages|others" in capsys.readouterr().out

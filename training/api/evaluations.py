@@ -11,12 +11,13 @@ from rest_framework.response import Response
 from annotate.api.paging import PAGING, page
 from annotate.api.shapes import Document, Message, Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
-from annotate.errors import Invalid, NotFound
+from annotate.errors import NotFound
 from annotate.queries.access import MANAGE, READ_DATA
 from formats.sampling import EVALUATED_PROMPTS, MAX_TOKENS, TEMPERATURE, TOP_P
 from training.evaluation.settings import EvaluationSettings
-from training.models import Evaluation, EvaluationState, TrainedAdapter
+from training.models import Evaluation, EvaluationState
 from training.queries import evaluations as reads
+from training.queries.named import adapter_id
 from training.services import evaluations
 
 OUTCOMES = ["win", "tie", "loss"]
@@ -194,7 +195,7 @@ class EvaluationsView(ProjectView):
         body = body_of(NewEvaluation, request)
         project_id = access.project.pk
         chosen: dict[str, Any] = {
-            f"{name}_id": _id_of(project_id, body[name], name)
+            f"{name}_id": adapter_id(project_id, body[name], name)
             for name in ("candidate", "incumbent", "judge")
             if name in body
         }
@@ -245,15 +246,3 @@ class EvaluationAnswersView(ProjectView):
         access = self.access(request, slug, READ_DATA)
         evaluation = reads.one(access.project.pk, number)
         return Response(page(request, reads.answers(evaluation), reads.answer_row))
-
-
-def _id_of(project_id: int, number: int | None, field: str) -> int | None:
-    """The adapter with this number. Raises Invalid."""
-    if number is None:
-        return None
-    found = TrainedAdapter.objects.filter(project=project_id, number=number)
-    adapter_id = found.values_list("pk", flat=True).first()
-    if adapter_id is None:
-        message = f"This project has no adapter {number}. Choose among its adapters."
-        raise Invalid(message, fields={field: [message]})
-    return adapter_id

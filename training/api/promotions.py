@@ -10,12 +10,12 @@ from rest_framework.response import Response
 from annotate.api.paging import page
 from annotate.api.shapes import Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
-from annotate.errors import Invalid
 from annotate.models import Stale
 from annotate.queries.access import MANAGE, READ_DATA, runs_servers
 from training.api.standing import StandingShape
-from training.models import Evaluation, PromotionKind, PromotionState, TrainedAdapter
+from training.models import Evaluation, PromotionKind, PromotionState
 from training.queries import promotions as reads
+from training.queries.named import adapter_id, id_of
 from training.queries.standing import standings
 from training.services import promotions
 
@@ -117,7 +117,7 @@ class PromotionsView(ProjectView):
         promotion = promotions.promote(
             project_id=project_id,
             actor_id=user_of(request).pk,
-            adapter_id=_adapter_id(project_id, body["adapter"]),
+            adapter_id=adapter_id(project_id, body["adapter"]),
             evaluation_id=_evaluation_id(project_id, body["evaluation"]),
             reason=body["reason"],
             stale=body["stale"],
@@ -151,21 +151,5 @@ class ServingView(ProjectView):
         return Response(reads.serving(access.project, addresses=addresses))
 
 
-def _adapter_id(project_id: int, number: int | None) -> int | None:
-    if number is None:
-        return None
-    adapter = TrainedAdapter.objects.filter(project_id=project_id, number=number).first()
-    if adapter is None:
-        message = f"This project has no adapter {number}. Choose among its adapters."
-        raise Invalid(message, fields={"adapter": [message]})
-    return adapter.pk
-
-
 def _evaluation_id(project_id: int, number: int | None) -> int | None:
-    if number is None:
-        return None
-    evaluation = Evaluation.objects.filter(project_id=project_id, number=number).first()
-    if evaluation is None:
-        message = f"This project has no evaluation {number}. Choose among its evaluations."
-        raise Invalid(message, fields={"evaluation": [message]})
-    return evaluation.pk
+    return None if number is None else id_of(Evaluation, project_id, number, "evaluation")

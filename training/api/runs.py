@@ -22,6 +22,7 @@ from training.api.standing import StandingShape
 from training.models import RunState, Snapshot, TrainingRun
 from training.queries import runs as reads
 from training.queries.lengths import expected
+from training.queries.named import adapter_id, id_of
 from training.queries.servable import warnings_for
 from training.queries.standing import standings
 from training.runs.assembly import PARENT_USES
@@ -247,11 +248,7 @@ class RunOptionsView(ProjectView):
     def get(self, request: Request, slug: str) -> Response:
         """What a new run may be asked for."""
         access = self.access(request, slug, READ_DATA)
-        snapshot = None
-        if (number := _number(request, "snapshot")) is not None:
-            pk = reads.snapshot_id(access.project.pk, number)
-            snapshot = Snapshot.objects.get(pk=pk)
-        return Response(reads.offered(access.project.pk, snapshot))
+        return Response(reads.offered(access.project.pk, _number(request, "snapshot")))
 
 
 class RunView(ProjectView):
@@ -316,13 +313,13 @@ def _asked(project_id: int, request: Request) -> dict[str, Any]:
     """The body, with ids for numbers."""
     body = body_of(RunRequest, request)
     return {
-        "snapshot_id": reads.snapshot_id(project_id, body["snapshot"]),
+        "snapshot_id": id_of(Snapshot, project_id, body["snapshot"], "snapshot"),
         "method": body["method"],
         "preset": body["preset"],
         "values": body["values"],
-        "parent_id": reads.adapter_id(project_id, body["parent"], "parent"),
+        "parent_id": adapter_id(project_id, body["parent"], "parent"),
         "parent_use": body["parent_use"],
-        "judge_id": reads.adapter_id(project_id, body["judge"], "judge"),
+        "judge_id": adapter_id(project_id, body["judge"], "judge"),
     }
 
 

@@ -8,8 +8,9 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Mod
 
-from annotate.errors import Invalid, NotFound
+from annotate.errors import NotFound
 from training.models import RunMetric, RunState, Snapshot, TrainedAdapter, TrainingRun
+from training.queries.named import id_of
 from training.queries.servable import warnings_for
 from training.queries.standing import Stands, standings
 from training.runs import options
@@ -112,9 +113,13 @@ def log_of(run: TrainingRun) -> str:
     return TrainingRun.objects.values_list("log", flat=True).get(pk=run.pk)
 
 
-def offered(project_id: int, snapshot: Snapshot | None) -> Shown:
-    """What a new run may be asked for. snapshot: says for which methods there are data."""
-    model = settings.TRAINING_MODEL
+def offered(project_id: int, number: int | None) -> Shown:
+    """What a new run may be asked for. number: of a snapshot, which says for which methods there
+    are data. Raises Invalid when there is no such snapshot.
+    """
+    model, snapshot = settings.TRAINING_MODEL, None
+    if number is not None:
+        snapshot = Snapshot.objects.get(pk=id_of(Snapshot, project_id, number, "snapshot"))
     judges = TrainedAdapter.objects.filter(project_id=project_id, run__method="reward").exists()
     counts = (snapshot.manifest or {}).get("counts") if snapshot else None
     return {
@@ -134,27 +139,6 @@ def _method(shown: Shown, snapshot: Snapshot | None, judges: bool) -> Shown:
     elif learns_from_judge(method) and not judges:
         reason = "It learns from a reward model, and the project has none: train one first."
     return {**shown, "available": not reason, "reason": reason}
-
-
-def snapshot_id(project_id: int, number: int) -> int:
-    """Raises Invalid for a number that the project has no snapshot of."""
-    found = Snapshot.objects.filter(project_id=project_id, number=number).values_list("pk").first()
-    if found is None:
-        message = f"This project has no snapshot {number}."
-        raise Invalid(message, fields={"snapshot": [message]})
-    return int(found[0])
-
-
-def adapter_id(project_id: int, number: int | None, field: str) -> int | None:
-    """None for None. Raises Invalid for a number that the project has no adapter of."""
-    if number is None:
-        return None
-    adapters = TrainedAdapter.objects.filter(project_id=project_id, number=number)
-    found = adapters.values_list("pk").first()
-    if found is None:
-        message = f"This project has no adapter {number}."
-        raise Invalid(message, fields={field: [message]})
-    return int(found[0])
 
 
 def _eta_s(run: TrainingRun) -> float | None:

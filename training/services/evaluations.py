@@ -3,13 +3,14 @@
 from typing import Literal
 
 from django.db import transaction
-from django.db.models import Case, Max, Q, When
+from django.db.models import Case, Q, When
 from django.utils import timezone
 
 from annotate.dispatch import enqueue
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.models import Project
 from annotate.services import audit
+from annotate.services.numbering import next_number
 from inference.queries import why_too_long
 from training.evaluation.settings import EvaluationSettings
 from training.models import Evaluation, EvaluationState, Snapshot, SnapshotState, TrainedAdapter
@@ -52,10 +53,9 @@ def create_evaluation(
     _need_servable("incumbent", incumbent)
     judge = _judge(project, candidate, judge_id)
     _need_held_out_prompts(project)
-    last = Evaluation.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     evaluation = Evaluation.objects.create(
         project=project,
-        number=last + 1,
+        number=next_number(Evaluation.objects.filter(project=project)),
         candidate=candidate,
         incumbent=incumbent,
         judge=judge,

@@ -3,13 +3,13 @@
 import logging
 
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from annotate.dispatch import enqueue
 from annotate.errors import Conflict, NotFound, Refusal
 from annotate.models import Project, User
 from annotate.services import audit
+from annotate.services.numbering import next_number
 from training.loop.policy import PolicyError, read
 from training.models import LoopPolicy, LoopStep, Stage, StepState
 from training.models.loop import UNFINISHED_STEPS
@@ -53,10 +53,9 @@ def begin_step(*, project_id: int, actor_id: int | None, cause: str) -> LoopStep
     if policy is None:
         raise Conflict("This project has no loop policy yet. Save one, then step.")
     _need_readable(policy)
-    last = LoopStep.objects.filter(project_id=project_id).aggregate(last=Max("number"))["last"]
     step = LoopStep.objects.create(
         project_id=project_id,
-        number=(last or 0) + 1,
+        number=next_number(LoopStep.objects.filter(project_id=project_id)),
         cause=cause,
         settings=policy.settings,
         created_by_id=actor_id,

@@ -10,7 +10,6 @@ import logging
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from annotate.dispatch import enqueue
@@ -19,6 +18,7 @@ from annotate.errors import Conflict, Invalid, NotFound, Refusal
 from annotate.models import Project, Stale
 from annotate.queries.current_model import alias_of
 from annotate.services import audit
+from annotate.services.numbering import next_number
 from annotate.services.stale import follow
 from inference.adapters import loaded_adapter, register_adapter, serve_adapter
 from inference.errors import InferenceError, SwapRefused
@@ -146,10 +146,9 @@ def _ask(
     previous = reads.current(project.pk)
     if adapter == previous and _is_served(project, adapter):
         raise Conflict(f"{_named(adapter)} is the project's model already.")
-    last = Promotion.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     promotion = Promotion.objects.create(
         project=project,
-        number=last + 1,
+        number=next_number(Promotion.objects.filter(project=project)),
         kind=kind,
         adapter=adapter,
         previous=previous,

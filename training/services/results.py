@@ -3,11 +3,11 @@
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from annotate.models import Project
 from annotate.services import audit
+from annotate.services.numbering import next_number
 from training import adapter_store
 from training.adapter_store import Stored
 from training.models import RunMetric, RunState, TrainedAdapter, TrainingRun
@@ -38,10 +38,9 @@ def _finish(run: TrainingRun, stored: Stored, values: dict[str, Any]) -> Trained
     if not leases.held(run).select_for_update().exists():
         raise leases.LeaseLost
     adapters = TrainedAdapter.objects.filter(project=project)
-    last = adapters.aggregate(last=Max("number"))["last"] or 0
     adapter = TrainedAdapter.objects.create(
         project=project,
-        number=last + 1,
+        number=next_number(adapters),
         run=run,
         base=run.spec["base"]["model"],
         content_hash=stored.content_hash,

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from annotate.dispatch import enqueue
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.models import Project
 from annotate.services import audit
+from annotate.services.numbering import next_number
 from training.models import RunState, Snapshot, SnapshotState, TrainedAdapter, TrainingRun
 from training.models.run import UNFINISHED_RUNS
 from training.runs.assembly import Choice, assemble, data_for, method_named
@@ -114,10 +114,9 @@ def create_run(
         judge_id=judge_id,
     )
     refuse_unknown_layers(found.spec)
-    last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     run = TrainingRun.objects.create(
         project=project,
-        number=last + 1,
+        number=next_number(TrainingRun.objects.filter(project=project)),
         method=found.spec["method"],
         preset=preset,
         snapshot=found.snapshot,

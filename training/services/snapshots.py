@@ -1,13 +1,13 @@
 """Asking for a snapshot, giving up on it, trying again."""
 
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from annotate.dispatch import enqueue
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.models import Project, Ranking, Round
 from annotate.services import audit
+from annotate.services.numbering import next_number
 from training.models import Snapshot, SnapshotState
 from training.models.snapshot import UNFINISHED
 from training.queries import selection
@@ -21,9 +21,11 @@ def create_snapshot(*, project_id: int, actor_id: int, spec: SnapshotSpec) -> Sn
     """A snapshot that a job builds. Raises Invalid when nothing is chosen by the spec."""
     project = Project.objects.select_for_update().get(pk=project_id)
     _check(project, spec)
-    last = Snapshot.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     snapshot = Snapshot.objects.create(
-        project=project, number=last + 1, spec=spec.as_dict(), created_by_id=actor_id
+        project=project,
+        number=next_number(Snapshot.objects.filter(project=project)),
+        spec=spec.as_dict(),
+        created_by_id=actor_id,
     )
     audit.record(verb="created", of=snapshot, project_id=project_id, actor_id=actor_id)
     enqueue(BUILD, snapshot_id=snapshot.pk)

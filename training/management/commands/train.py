@@ -11,9 +11,10 @@ from annotate.errors import Refusal
 from annotate.models import User
 from annotate.queries.access import MANAGE, project_for
 from training.engine.spec import Method
-from training.models import RunState, TrainingRun
+from training.models import RunState, Snapshot, TrainingRun
 from training.models.run import UNFINISHED_RUNS
 from training.queries import runs as reads
+from training.queries.named import adapter_id, id_of
 from training.runs.assembly import PARENT_USES
 from training.services import runs
 
@@ -57,13 +58,13 @@ class Command(BaseCommand):
         return runs.create_run(
             project_id=project.pk,
             actor_id=user.pk,
-            snapshot_id=reads.snapshot_id(project.pk, options["snapshot"]),
+            snapshot_id=id_of(Snapshot, project.pk, options["snapshot"], "snapshot"),
             method=options["method"],
             preset=options["preset"],
             values=_values(options["values"]),
-            parent_id=reads.adapter_id(project.pk, options["parent"], "parent"),
+            parent_id=adapter_id(project.pk, options["parent"], "parent"),
             parent_use=options["parent_use"],
-            judge_id=reads.adapter_id(project.pk, options["judge"], "judge"),
+            judge_id=adapter_id(project.pk, options["judge"], "judge"),
         )
 
     def _wait(self, run: TrainingRun) -> None:
