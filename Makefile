@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11
 VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop test check install frontend lock clean
+.PHONY: help run stop test check install frontend types lock clean
 .NOTPARALLEL:
 
 # Variables given to make ("make run PORT=8001") reach the programs as environment variables.
@@ -28,6 +28,9 @@ install: ## Make .venv with the pinned packages
 
 frontend: install ## Build the browser's part
 	@$(VENV) setup/frontend.py
+
+types: frontend ## What the frontend knows of the API: its schema, types and bounds
+	@$(VENV) setup/api_types.py
 
 lock: ## Pin the newest packages that fit (needs uv, and UV_FIND_LINKS or UV_INDEX with a CPU torch)
 	for kind in cpu gpu; do uv pip compile pyproject.toml --extra $$kind --extra dev \

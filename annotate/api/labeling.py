@@ -18,10 +18,23 @@ from annotate.queries.empty import why_empty
 from annotate.services import claims, queue, rankings
 from annotate.services.drafts import Origin
 from annotate.services.rankings import Receipt, Said
+from formats.bounds import NOTE, TEXT, WHY_UNACCEPTABLE, K
+
+
+class LongText(serializers.CharField):
+    """What a labeler writes at length, every blank of it."""
+
+    default_error_messages = {
+        "max_length": "This text is too long: at most {max_length} characters are kept."
+    }
+
+    def __init__(self, **options: Any) -> None:
+        whole = {"allow_blank": True, "trim_whitespace": False, "max_length": TEXT}
+        super().__init__(**{**whole, **options})
 
 
 class Demonstration(Shape):
-    text = serializers.CharField(allow_blank=True, trim_whitespace=False)
+    text = LongText()
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         # `from` is a word of the language.
@@ -31,7 +44,7 @@ class Demonstration(Shape):
 
 class UnacceptableMark(Shape):
     label = serializers.CharField(max_length=1)  # type: ignore[assignment]  # its own name
-    reason = serializers.CharField(allow_blank=True, default="", max_length=2000)
+    reason = serializers.CharField(allow_blank=True, default="", max_length=WHY_UNACCEPTABLE)
 
 
 class DraftOf(Shape):
@@ -46,14 +59,14 @@ class Submit(Shape):
 
     key = serializers.UUIDField(help_text="Made by the client, once for each submit.")
     tiers = serializers.ListField(
-        child=serializers.ListField(child=serializers.CharField(max_length=40), max_length=9),
+        child=serializers.ListField(child=serializers.CharField(max_length=40), max_length=K.most),
         min_length=1,
-        max_length=9,
+        max_length=K.most,
         help_text="Best first; every letter exactly once; a tie shares a tier.",
     )
     unacceptable = UnacceptableMark(many=True, required=False)
     strengths = serializers.ListField(
-        child=serializers.IntegerField(allow_null=True), required=False, max_length=8
+        child=serializers.IntegerField(allow_null=True), required=False, max_length=K.most - 1
     )
     ratings = serializers.DictField(
         child=serializers.DictField(child=serializers.FloatField()), required=False
@@ -61,7 +74,7 @@ class Submit(Shape):
     tags = serializers.ListField(
         child=serializers.CharField(max_length=40), required=False, max_length=50
     )
-    rationale = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    rationale = LongText(required=False)
     active_ms = serializers.IntegerField(required=False, min_value=0)
     demonstration = Demonstration(required=False, allow_null=True)
     draft = DraftOf(required=False)
@@ -94,13 +107,13 @@ class Renewed(Shape):
 class Skip(Shape):
     key = serializers.UUIDField(required=False)
     reason = serializers.CharField(max_length=40, allow_blank=True, default="")
-    note = serializers.CharField(max_length=5000, allow_blank=True, default="")
+    note = serializers.CharField(max_length=NOTE, allow_blank=True, default="")
 
 
 class Flag(Shape):
     key = serializers.UUIDField(required=False)
     kind = serializers.ChoiceField(choices=FlagKind.choices)
-    note = serializers.CharField(max_length=5000, allow_blank=True, default="")
+    note = serializers.CharField(max_length=NOTE, allow_blank=True, default="")
 
 
 class Queue(Shape):

@@ -17,6 +17,7 @@ from annotate.queries import projects as reads
 from annotate.queries.access import MANAGE, Access, may_create_projects
 from annotate.queries.audit import events_of
 from annotate.services import projects
+from formats.bounds import OVERLAP, K
 
 MAY_NOT_CREATE = (
     "Your account may not create projects. Ask whoever runs this Prefloop for the right to."
@@ -88,7 +89,7 @@ class ProjectSettings(Shape):
     name = serializers.CharField(max_length=120)
     description = serializers.CharField(required=False, allow_blank=True, max_length=5000)
     guidelines = serializers.CharField(required=False, allow_blank=True, max_length=100_000)
-    k_default = serializers.IntegerField(required=False, min_value=2, max_value=9)
+    k_default = serializers.IntegerField(required=False, min_value=K.least, max_value=K.most)
     ties_allowed = serializers.BooleanField(required=False)
     strength = serializers.BooleanField(required=False)
     axes = Axis(many=True, required=False)
@@ -97,7 +98,9 @@ class ProjectSettings(Shape):
     )
     rationale = serializers.ChoiceField(choices=Rationale.choices, required=False)
     write_better = serializers.BooleanField(required=False)
-    overlap = serializers.IntegerField(required=False, min_value=1, max_value=25)
+    overlap = serializers.IntegerField(
+        required=False, min_value=OVERLAP.least, max_value=OVERLAP.most
+    )
     lease_seconds = serializers.IntegerField(required=False, min_value=30, max_value=86_400)
 
 

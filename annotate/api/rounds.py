@@ -19,11 +19,11 @@ from annotate.queries.current_model import models_of
 from annotate.queries.estimates import estimate
 from annotate.queries.prompts import PromptFilter
 from annotate.services import rounds
-from formats.sampling import MAX_TOKENS, TEMPERATURE, TOP_P
+from formats.bounds import MAX_TOKENS, OVERLAP, SOURCES, TAG, TEMPERATURE, TOP_P, WEIGHT, K
 
 
 class PromptChoice(Shape):
-    tag = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    tag = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=TAG)
     search = serializers.CharField(required=False, allow_blank=True, max_length=200)
     sample = serializers.IntegerField(required=False, allow_null=True, min_value=1)
     split = serializers.ChoiceField(
@@ -36,21 +36,23 @@ class SourceSpec(Shape):
     follows = serializers.BooleanField(
         default=False, help_text="Whatever the project's model is, also when that changes."
     )
-    weight = serializers.IntegerField(default=1, min_value=1, max_value=100)
+    weight = serializers.IntegerField(default=1, min_value=WEIGHT.least, max_value=WEIGHT.most)
     temperature = serializers.FloatField(
         default=0.8, min_value=TEMPERATURE.least, max_value=TEMPERATURE.most
     )
     top_p = serializers.FloatField(default=0.95, min_value=TOP_P.least, max_value=TOP_P.most)
     max_tokens = serializers.IntegerField(
-        default=256, min_value=int(MAX_TOKENS.least), max_value=int(MAX_TOKENS.most)
+        default=256, min_value=MAX_TOKENS.least, max_value=MAX_TOKENS.most
     )
 
 
 class RoundSpec(Shape):
     prompts = PromptChoice(required=False)
-    k = serializers.IntegerField(required=False, min_value=2, max_value=9)
-    overlap = serializers.IntegerField(required=False, min_value=1, max_value=25)
-    sources = SourceSpec(many=True)
+    k = serializers.IntegerField(required=False, min_value=K.least, max_value=K.most)
+    overlap = serializers.IntegerField(
+        required=False, min_value=OVERLAP.least, max_value=OVERLAP.most
+    )
+    sources = serializers.ListField(child=SourceSpec(), max_length=SOURCES.most)
     start = serializers.BooleanField(default=False)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from formats.bounds import TAG
 from formats.columns import meaningful, unread
 from formats.conversation import SYSTEM, Flaw, Unreadable, asked, prompt_hash, with_system
 from formats.documents import documents
@@ -25,7 +26,7 @@ class Limits:
     messages: int = 100
     documents: int = 50
     tags: int = 50
-    tag_characters: int = 80
+    tag_characters: int = TAG
     external_id_characters: int = 200
 
 

@@ -10,9 +10,6 @@ from annotate.models.invitation import MAX_INVITATIONS, Invitation
 from annotate.models.judging import JudgingSettings
 from annotate.models.owned_adapter import OwnedAdapter
 from annotate.models.project import (
-    MAX_K,
-    MAX_OVERLAP,
-    MIN_K,
     Membership,
     Project,
     Rationale,
@@ -26,9 +23,6 @@ from annotate.models.user import User
 
 __all__ = [
     "MAX_INVITATIONS",
-    "MAX_K",
-    "MAX_OVERLAP",
-    "MIN_K",
     "OPEN_STATES",
     "SPENT_STATES",
     "AuditEvent",

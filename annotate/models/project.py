@@ -8,9 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from annotate.models.user import User, refuse_unseen
-
-MIN_K, MAX_K = 2, 9
-MAX_OVERLAP = 25
+from formats.bounds import OVERLAP, K
 
 
 class Rationale(models.TextChoices):
@@ -26,7 +24,7 @@ class Project(models.Model):
     guidelines = models.TextField(blank=True, help_text="Markdown that labelers read.")
 
     k_default = models.PositiveSmallIntegerField(
-        default=4, validators=[MinValueValidator(MIN_K), MaxValueValidator(MAX_K)]
+        default=4, validators=[MinValueValidator(K.least), MaxValueValidator(K.most)]
     )
     ties_allowed = models.BooleanField(default=True)
     strength = models.BooleanField(default=False, help_text="Ask how much better.")
@@ -39,7 +37,7 @@ class Project(models.Model):
 
     overlap = models.PositiveSmallIntegerField(
         default=1,
-        validators=[MinValueValidator(1), MaxValueValidator(MAX_OVERLAP)],
+        validators=[MinValueValidator(OVERLAP.least), MaxValueValidator(OVERLAP.most)],
         help_text="How many people rank the same task.",
     )
     lease_seconds = models.PositiveIntegerField(
@@ -55,10 +53,10 @@ class Project(models.Model):
         ordering = ("name",)
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(k_default__range=(MIN_K, MAX_K)), name="project_k_between_2_and_9"
+                condition=Q(k_default__range=K.ends), name="project_k_between_2_and_9"
             ),
             models.CheckConstraint(
-                condition=Q(overlap__range=(1, MAX_OVERLAP)), name="project_overlap_in_range"
+                condition=Q(overlap__range=OVERLAP.ends), name="project_overlap_in_range"
             ),
             models.CheckConstraint(
                 condition=Q(lease_seconds__range=(30, 86_400)), name="project_lease_in_range"

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from annotate.models.project import Project
+from formats.bounds import TAG
 
 
 class Split(models.TextChoices):
@@ -20,7 +21,7 @@ class Prompt(models.Model):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
     messages = models.JSONField(help_text="[{role, content}], ending with the user's turn.")
     documents = models.JSONField(default=list, help_text="[{title, text}] retrieved context.")
-    tags = ArrayField(models.CharField(max_length=80), default=list)
+    tags = ArrayField(models.CharField(max_length=TAG), default=list)
     external_id = models.CharField(max_length=200, blank=True)
     content_hash = models.CharField(max_length=64)
     split = models.CharField(max_length=10, choices=Split.choices)

@@ -5,8 +5,9 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
-from annotate.models.project import MAX_K, MAX_OVERLAP, MIN_K, Project
+from annotate.models.project import Project
 from annotate.models.user import User
+from formats.bounds import MAX_TOKENS, OVERLAP, K
 from inference.models import ServedModel
 
 
@@ -50,11 +51,9 @@ class Round(models.Model):
         ordering = ("-number",)
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["project", "number"], name="round_number_in_project"),
+            models.CheckConstraint(condition=Q(k__range=K.ends), name="round_k_between_2_and_9"),
             models.CheckConstraint(
-                condition=Q(k__range=(MIN_K, MAX_K)), name="round_k_between_2_and_9"
-            ),
-            models.CheckConstraint(
-                condition=Q(overlap__range=(1, MAX_OVERLAP)), name="round_overlap_in_range"
+                condition=Q(overlap__range=OVERLAP.ends), name="round_overlap_in_range"
             ),
             models.CheckConstraint(
                 condition=Q(state__in=RoundState.values), name="round_state_known"
@@ -102,7 +101,7 @@ class RoundSource(models.Model):
             ),
             models.CheckConstraint(condition=Q(top_p__gt=0, top_p__lte=1), name="source_top_p"),
             models.CheckConstraint(
-                condition=Q(max_tokens__range=(1, 32_768)), name="source_max_tokens"
+                condition=Q(max_tokens__range=MAX_TOKENS.ends), name="source_max_tokens"
             ),
         ]
 

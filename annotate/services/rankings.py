@@ -34,9 +34,9 @@ from annotate.ranking import (
 from annotate.services import audit, drafts, ranking_rows
 from annotate.services.drafts import Origin
 from annotate.services.ranking_rows import Standing
+from formats.bounds import TEXT
 from formats.echo import echo
 
-MAX_TEXT = 50_000
 MAX_ACTIVE_MS = 24 * 3600 * 1000
 
 
@@ -242,8 +242,8 @@ def _check_texts(standing: Standing, said: Said) -> None:
         message = "This project asks why. Write a sentence before you submit."
         raise Invalid(message, code="rationale_required", fields={"rationale": [message]})
     for name, text in (("rationale", said.rationale), ("demonstration", said.demonstration)):
-        if len(text) > MAX_TEXT:
-            message = f"This text has {len(text)} characters; at most {MAX_TEXT} are kept."
+        if len(text) > TEXT:
+            message = f"This text has {len(text)} characters; at most {TEXT} are kept."
             raise Invalid(message, fields={name: [message]})
     if unknown := set(said.tags) - set(standing.asked["tags"]):
         message = f"This project has no tag {', '.join(sorted(unknown))}."

@@ -9,9 +9,9 @@ from django.utils import timezone
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.models import Comparison, Project, Ranking, Round, Slot, User
 from annotate.services import audit
+from formats.bounds import WHY_RETRACTED
 
 AT_A_TIME = 5000
-LONGEST_REASON = 1000
 
 
 @transaction.atomic
@@ -55,8 +55,8 @@ def _retract(
     reason: str,
 ) -> int:
     reason = reason.strip()
-    if not 0 < len(reason) <= LONGEST_REASON:
-        message = f"Say why, in {LONGEST_REASON} characters at most. The audit log keeps it."
+    if not 0 < len(reason) <= WHY_RETRACTED:
+        message = f"Say why, in {WHY_RETRACTED} characters at most. The audit log keeps it."
         raise Invalid(message, fields={"reason": [message]})
     # Late rankings of a closed round are still kept, and two retractions must not meet halfway.
     Project.objects.select_for_update().get(pk=project_id)

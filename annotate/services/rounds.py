@@ -23,6 +23,7 @@ from annotate.queries.own_models import own_models
 from annotate.queries.prompts import PromptFilter, matching
 from annotate.services import audit
 from annotate.services.numbering import next_number
+from formats.bounds import SOURCES
 from inference.queries import why_too_long
 
 MAX_PROMPTS = 200_000
@@ -84,7 +85,7 @@ def create_round(
 
 def _asked_now(project: Project, sources: Sequence[Source]) -> list[int]:
     """Ids of the models that the sources stand for at present. Raises Invalid."""
-    if not 1 <= len(sources) <= 9:
+    if not SOURCES.least <= len(sources) <= SOURCES.most:
         message = "Choose between one and nine models to write the completions."
         raise Invalid(message, fields={"sources": [message]})
     named = [source.served_model_id for source in sources if not source.follows]

@@ -13,7 +13,7 @@ from annotate.api.shapes import Document, Message, Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import NotFound
 from annotate.queries.access import MANAGE, READ_DATA
-from formats.sampling import EVALUATED_PROMPTS, MAX_TOKENS, TEMPERATURE, TOP_P
+from formats.bounds import EVALUATED_PROMPTS, MAX_TOKENS, TEMPERATURE, TOP_P
 from training.evaluation.settings import EvaluationSettings
 from training.models import Evaluation, EvaluationState
 from training.queries import evaluations as reads
@@ -25,14 +25,14 @@ OUTCOMES = ["win", "tie", "loss"]
 
 class EvaluationSettingsShape(Shape):
     prompts = serializers.IntegerField(
-        default=64, min_value=int(EVALUATED_PROMPTS.least), max_value=int(EVALUATED_PROMPTS.most)
+        default=64, min_value=EVALUATED_PROMPTS.least, max_value=EVALUATED_PROMPTS.most
     )
     temperature = serializers.FloatField(
         default=0.7, min_value=TEMPERATURE.least, max_value=TEMPERATURE.most
     )
     top_p = serializers.FloatField(default=0.95, min_value=TOP_P.least, max_value=TOP_P.most)
     max_tokens = serializers.IntegerField(
-        default=128, min_value=int(MAX_TOKENS.least), max_value=int(MAX_TOKENS.most)
+        default=128, min_value=MAX_TOKENS.least, max_value=MAX_TOKENS.most
     )
 
 

@@ -14,6 +14,7 @@ from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import Invalid, NotFound
 from annotate.queries.access import MANAGE, READ_DATA
 from annotate.services import retractions
+from formats.bounds import WHY_RETRACTED
 from training.api.standing import StandingShape
 from training.models import RunState, SnapshotState
 from training.queries import lineage as reads
@@ -117,7 +118,7 @@ RebuildPage = page_of("RebuildPage", RebuildRow)
 class RetractionRequest(Shape):
     labeler = serializers.CharField(max_length=150, default=None, allow_null=True)
     round = serializers.IntegerField(min_value=1, default=None, allow_null=True)
-    reason = serializers.CharField(max_length=retractions.LONGEST_REASON)
+    reason = serializers.CharField(max_length=WHY_RETRACTED)
 
 
 class Retraction(Shape):

@@ -12,14 +12,13 @@ from annotate.api.shapes import Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
 from annotate.models import Stale
 from annotate.queries.access import MANAGE, READ_DATA, runs_servers
+from formats.bounds import REASON
 from training.api.standing import StandingShape
 from training.models import Evaluation, PromotionKind, PromotionState
 from training.queries import promotions as reads
 from training.queries.named import adapter_id, id_of
 from training.queries.standing import standings
 from training.services import promotions
-
-MAX_REASON = 2000
 
 
 class PromotionRow(Shape):
@@ -44,7 +43,7 @@ class PromotionRow(Shape):
 
 
 class RollBackSpec(Shape):
-    reason = serializers.CharField(default="", allow_blank=True, max_length=MAX_REASON)
+    reason = serializers.CharField(default="", allow_blank=True, max_length=REASON)
     stale = serializers.ChoiceField(choices=Stale.choices, default=str(Stale.KEEP))
 
 

@@ -12,8 +12,8 @@ from annotate.api.paging import page
 from annotate.api.shapes import Shape, page_of
 from annotate.api.views import ProjectView, body_of, user_of
 from annotate.errors import Invalid, NotFound
-from annotate.models import MAX_OVERLAP
 from annotate.queries.access import MANAGE, READ_DATA
+from formats.bounds import OVERLAP
 from training.models import Snapshot, SnapshotState
 from training.queries import snapshots as reads
 from training.services import snapshots
@@ -29,7 +29,9 @@ class SnapshotSpecShape(Shape):
     labelers = serializers.ListField(
         child=serializers.CharField(max_length=150), default=list, max_length=1000
     )
-    minimum_overlap = serializers.IntegerField(default=1, min_value=1, max_value=MAX_OVERLAP)
+    minimum_overlap = serializers.IntegerField(
+        default=1, min_value=OVERLAP.least, max_value=OVERLAP.most
+    )
     flagged = serializers.BooleanField(default=False)
     aggregation = serializers.ChoiceField(
         choices=[str(each) for each in Aggregation], default=str(Aggregation.EVERY)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from formats.sampling import EVALUATED_PROMPTS, MAX_TOKENS, TEMPERATURE, TOP_P
+from formats.bounds import EVALUATED_PROMPTS, MAX_TOKENS, TEMPERATURE, TOP_P
 
 Number = Annotated[float, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]

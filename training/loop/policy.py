@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from formats.sampling import MAX_TOKENS, TEMPERATURE, TOP_P
+from formats.bounds import AB_RANKINGS, MAX_TOKENS, OVERLAP, TEMPERATURE, TOP_P, K
 from training.engine.presets import PRESETS
 from training.engine.spec import Method
 from training.engine.spec.fields import Flag, Integer, Number, Section
@@ -42,7 +42,7 @@ class Choice(Section):
     """What the turn's snapshot holds of the project's rankings."""
 
     minimum_overlap: Integer = Field(
-        default=1, ge=1, le=25, description="Rankings that a task must have."
+        default=1, ge=OVERLAP.least, le=OVERLAP.most, description="Rankings that a task must have."
     )
     flagged: Flag = Field(default=False, description="Keep tasks that somebody flagged.")
     aggregation: Aggregation = Field(
@@ -113,7 +113,10 @@ class Humans(Section):
     """A blind A/B round of the candidate against the incumbent, before it is promoted."""
 
     rankings: Integer = Field(
-        default=50, ge=1, le=10_000, description="It ends after so many, if not decided before."
+        default=50,
+        ge=AB_RANKINGS.least,
+        le=AB_RANKINGS.most,
+        description="It ends after so many, if not decided before.",
     )
     min_win_rate: Share = Field(
         default=0.5, description="Share that the candidate must win, a tie being half a win."
@@ -130,8 +133,10 @@ class NextRound(Section):
     sample: Integer | None = Field(
         default=50, ge=1, le=200_000, description="How many at most; absent, all of them."
     )
-    k: Integer = Field(default=4, ge=2, le=9, description="Completions of each prompt.")
-    overlap: Integer = Field(default=1, ge=1, le=25, description="Rankings of each task.")
+    k: Integer = Field(default=4, ge=K.least, le=K.most, description="Completions of each prompt.")
+    overlap: Integer = Field(
+        default=1, ge=OVERLAP.least, le=OVERLAP.most, description="Rankings of each task."
+    )
     temperature: Number = Field(
         default=0.8,
         gt=0,

@@ -1,10 +1,6 @@
 import type { PromptFilter, RoundSpec, ServedModel, Source } from "$lib/api/admin-types";
 import type { ProjectDetail } from "$lib/api/types";
-import { BOUNDS } from "$lib/bounds";
-
-export const MIN_K = 2;
-export const MAX_K = 9;
-export const MAX_SOURCES = 9;
+import { BOUNDS } from "$lib/api/bounds";
 
 /** The project's model is followed: it may be another one when the round starts. */
 export const modelChosen = (model: ServedModel): Pick<Source, "served_model" | "follows"> => ({
@@ -44,19 +40,19 @@ export function shareOf(source: Source, sources: readonly Source[], k: number): 
 
 /** Whether the numbers are such that the server can estimate: fields in the middle of typing are not. */
 export function complete({ k, overlap, sources, prompts }: RoundSpec): boolean {
-  const between = (value: number | null, low: number, high: number) => value !== null && value >= low && value <= high;
-  const within = (name: keyof typeof BOUNDS, value: number | null) => between(value, BOUNDS[name].min, BOUNDS[name].max);
+  const within = ({ min, max }: { min: number; max: number }, value: number | null) => value !== null && value >= min && value <= max;
+  const { SourceSpec: limits, RoundSpec: round } = BOUNDS;
   return (
-    between(k, MIN_K, MAX_K) &&
-    between(overlap, 1, 25) &&
+    within(round.k, k) &&
+    within(round.overlap, overlap) &&
     (prompts.sample === null || prompts.sample >= 1) &&
     sources.length > 0 &&
     sources.every(
       (source) =>
-        between(source.weight, 1, 100) &&
-        within("temperature", source.temperature) &&
-        within("top_p", source.top_p) &&
-        within("max_tokens", source.max_tokens),
+        within(limits.weight, source.weight) &&
+        within(limits.temperature, source.temperature) &&
+        within(limits.top_p, source.top_p) &&
+        within(limits.max_tokens, source.max_tokens),
     )
   );
 }

@@ -1,31 +1,41 @@
-"""The forms ask for what the server takes: one table of bounds each, held together here."""
+"""The forms ask for what the server takes, and every door of the server takes as much."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from annotate.api.rounds import SourceSpec
-from formats import sampling
-from formats.sampling import Bound
+from annotate.environment import CHECKOUT
+from formats import bounds
+from formats.bounds import Bound
+from setup import api_types
 from training.api.evaluations import EvaluationSettingsShape
 from training.evaluation.settings import EvaluationSettings
 from training.loop.policy import NextRound
 
-TABLE = Path(__file__).parents[2] / "frontend" / "src" / "lib" / "bounds.ts"
-BOUNDS = {
-    "temperature": sampling.TEMPERATURE,
-    "top_p": sampling.TOP_P,
-    "max_tokens": sampling.MAX_TOKENS,
-    "prompts": sampling.EVALUATED_PROMPTS,
+FRONTEND = CHECKOUT / "frontend" / "src"
+BOUNDS: dict[str, Bound[Any]] = {
+    "temperature": bounds.TEMPERATURE,
+    "top_p": bounds.TOP_P,
+    "max_tokens": bounds.MAX_TOKENS,
+    "prompts": bounds.EVALUATED_PROMPTS,
 }
 
 
-def test_the_forms_have_the_servers_bounds() -> None:
-    row = re.compile(r"^  (\w+): \{ min: ([\d._]+), max: ([\d._]+), step", re.MULTILINE)
-    found = {name: Bound(float(a), float(b)) for name, a, b in row.findall(TABLE.read_text())}
-    assert found == BOUNDS
+def test_the_forms_have_the_schemas_bounds() -> None:
+    fresh = api_types.bounds_of(yaml.safe_load(api_types.SCHEMA.read_text()))
+    assert api_types.BOUNDS.read_text() == fresh, "run `make types`"
+    assert "    rationale: { maxlength: 50000 }," in fresh
+    assert "    k: { min: 2, max: 9 }," in fresh
+    assert "    sources: { most: 9 }," in fresh
+
+
+@pytest.mark.parametrize("file", sorted(FRONTEND.rglob("*.svelte")), ids=lambda file: file.stem)
+def test_no_form_has_a_length_of_its_own(file: Path) -> None:
+    """A literal beside the schema's is the first to be forgotten."""
+    assert 'maxlength="' not in file.read_text()
 
 
 @pytest.mark.parametrize("name", BOUNDS)

@@ -1,0 +1,69 @@
+"""`make types`: what the frontend knows of the API: its schema, TypeScript types and bounds."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+from setup import frontend  # noqa: E402
+from setup.steps import Failed  # noqa: E402
+
+SCHEMA = CHECKOUT / "frontend" / "openapi.yaml"
+BOUNDS = CHECKOUT / "frontend" / "src" / "lib" / "api" / "bounds.ts"
+SENT = "Request"  # the end of the names of what clients send
+# A schema's word, and the attribute with which an input of HTML says the same.
+WORDS = {"minimum": "min", "maximum": "max", "maxLength": "maxlength", "maxItems": "most"}
+HEAD = """\
+/**
+ * This file was made by `make types`: how far numbers and texts go that the API is sent, as
+ * attributes of inputs. Do not edit it.
+ */
+export const BOUNDS = {"""
+
+
+def main() -> None:
+    schema = [sys.executable, "manage.py", "spectacular", "--file", str(SCHEMA)]
+    subprocess.run(schema, cwd=CHECKOUT, check=True)
+    frontend.install_packages()
+    frontend.npm("Writing the types of the API", "run", "types")
+    BOUNDS.write_text(bounds_of(yaml.safe_load(SCHEMA.read_text())))
+
+
+def bounds_of(schema: dict[str, Any]) -> str:
+    """The TypeScript file: schema, field, attributes."""
+    shapes = schema["components"]["schemas"]
+    found = {
+        name.removesuffix(SENT): fields
+        for name, shape in sorted(shapes.items())
+        if name.endswith(SENT) and (fields := _fields(shape.get("properties", {})))
+    }
+    lines = [
+        line
+        for name, fields in found.items()
+        for line in (
+            f"  {name}: {{",
+            *(f"    {field}: {{ {', '.join(bounds)} }}," for field, bounds in fields.items()),
+            "  },",
+        )
+    ]
+    return "\n".join([HEAD, *lines, "} as const;", ""])
+
+
+def _fields(properties: dict[str, Any]) -> dict[str, list[str]]:
+    found = {
+        field: [f"{said}: {facts[word]}" for word, said in WORDS.items() if word in facts]
+        for field, facts in properties.items()
+    }
+    return {field: bounds for field, bounds in found.items() if bounds}
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as failed:
+        sys.exit(str(failed))
