@@ -1,4 +1,4 @@
-"""What the README says is true: every setting, every command, every file and benchmark."""
+"""What README and the other documents say is true: every setting, command, file and benchmark."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 
 from annotate import environment
+from setup.check import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# What is committed: a checkout has more folders, in which programs write.
+ROOMS = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."} - {"var"}
+PYTHON = ("annotate", "formats", "inference", "training", "setup", "tests")
 STARTED = {
     path.stem
     for path in (ROOT / "tests" / "benchmarks").glob("*.py")
@@ -16,6 +21,11 @@ STARTED = {
 }
 # ppo_peer is a part of ppo, in a process of its own.
 BENCHMARKS = sorted(name for name in STARTED if name.rpartition("_")[0] not in STARTED)
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+of_documents = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
 
 
 def test_every_setting_is_in_the_table() -> None:
@@ -26,25 +36,48 @@ def test_every_setting_is_in_the_table() -> None:
     assert said == environment.variables()
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.M))))
-def test_every_make_command_exists(target: str) -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
-
-
-@pytest.mark.parametrize("target", re.findall(r"\]\(((?!http)[^)#]+)\)", README))
-def test_every_linked_file_exists(target: str) -> None:
-    assert (ROOT / target).is_file()
-
-
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_has_its_figures(name: str) -> None:
     assert f"`{name}`" in README
 
 
-def test_every_named_path_exists() -> None:
-    rooms = {path.name for path in ROOT.iterdir() if path.is_dir()}
-    named = set(re.findall(r"`([a-z]+/[\w/.]*)`", README))
-    from_the_top = {path for path in named if path.split("/")[0] in rooms}
-    assert from_the_top
-    assert {path for path in from_the_top if not (ROOT / path).exists()} == set()
+@of_documents
+def test_every_make_command_exists(document: Path) -> None:
+    text = document.read_text()
+    blocks = "".join(re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL))
+    said = re.findall(r"`make ([a-z]+)", text) + re.findall(r"^make ([a-z]+)", blocks, re.MULTILINE)
+    assert set(said) - TARGETS == set()
+    assert set(re.findall(r"GROUP=(\w+)", text)) - GROUPS.keys() == set()
+
+
+@of_documents
+def test_every_link_leads_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)", document.read_text())
+    assert [one for one in targets if not (document.parent / one).exists()] == []
+
+
+@of_documents
+def test_every_named_path_exists(document: Path) -> None:
+    """A path begins at the top; what follows a colon is something in the file."""
+    assert missing(document.read_text()) == set()
+
+
+def test_a_path_that_does_not_exist_is_found() -> None:
+    named = (
+        "`annotate/gone.py`, `annotate/Lost.svelte.ts:take`, `docs/no-such/`, `formats/bounds.py`"
+    )
+    assert missing(named) == {"annotate/gone.py", "annotate/Lost.svelte.ts", "docs/no-such/"}
+
+
+def test_the_documents_that_code_cites_exist() -> None:
+    python = [path for room in PYTHON for path in (ROOT / room).rglob("*.py")]
+    cited = {
+        name for path in python for name in re.findall(r"\bdocs/[\w/-]+\.md", path.read_text())
+    }
+    assert {name for name in cited if not (ROOT / name).exists()} == set()
+
+
+def missing(text: str) -> set[str]:
+    """The paths from the top that a text names and that there are not."""
+    named = re.findall(r"`([\w.-]+/[\w./-]*)(?::\w+)?`", text)
+    return {path for path in named if path.split("/")[0] in ROOMS and not (ROOT / path).exists()}

@@ -2,8 +2,8 @@
 
 The prompt is encoded once and each completion once. Positions restart behind the prompt for each
 completion, and a completion sees its prompt and itself only, so that its log-probabilities and its
-score are those it has alone (design/architecture.md; the same block mask as in "Prepacking" and in
-tree attention).
+score are those it has alone (docs/decisions/0004-packed-groups.md; the same block mask as in
+"Prepacking" and in tree attention).
 """
 
 from collections.abc import Sequence
