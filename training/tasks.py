@@ -9,27 +9,16 @@ from annotate.dispatch import enqueue
 from training.queries import evaluations as evaluation_reads
 from training.queries import promotions as promotion_reads
 from training.queries import snapshots
-from training.services import (
-    ab,
-    answering,
-    building,
-    contenders,
-    evaluations,
-    judging,
-    leases,
-    loop,
-    promotions,
-    rebuilding,
-    running,
-    serving,
-    tidying,
-)
-from training.services.ab import SERVE
-from training.services.advancing import ADVANCE
-from training.services.leases import TRAIN
+from training.services import evaluations, loop, promotions, rebuilding
+from training.services.evaluations import answering, contenders, judging, serving
+from training.services.loop.advancing import ADVANCE
+from training.services.loop.stages import people
+from training.services.loop.stages.people import SERVE
 from training.services.promotions import PROMOTE
 from training.services.rebuilding import CONTINUE
-from training.services.snapshots import BUILD
+from training.services.runs import leases, running, tidying
+from training.services.runs.leases import TRAIN
+from training.services.snapshots import BUILD, building
 
 
 @shared_task(name=BUILD)
@@ -117,7 +106,7 @@ def advance_step(step_id: int) -> None:
 
 @shared_task(name=SERVE)
 def serve_candidate(step_id: int) -> None:
-    ab.serve_candidate(step_id=step_id)
+    people.serve_candidate(step_id=step_id)
 
 
 @shared_task(name="training.turn_loops", soft_time_limit=30)

@@ -14,8 +14,8 @@ from annotate.models import Project, User
 from tests import cast
 from tests.browser.conftest import Say
 from training.models import RunMetric, RunState, Snapshot, TrainedAdapter, TrainingRun
-from training.services.building import build_snapshot
 from training.services.snapshots import create_snapshot
+from training.services.snapshots.building import build_snapshot
 from training.snapshots.spec import SnapshotSpec
 
 PARTS = [

@@ -14,8 +14,8 @@ from tests.browser.conftest import Say, StartRound, Visits
 from tests.browser.learning import freeze, make_adapter, make_run, rank_some
 from tests.browser.test_accessibility import PHONE, check
 from training.models import Snapshot, SnapshotState
-from training.services.building import build_snapshot
 from training.services.snapshots import create_snapshot
+from training.services.snapshots.building import build_snapshot
 from training.snapshots.spec import SnapshotSpec
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]

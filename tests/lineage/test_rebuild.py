@@ -11,9 +11,9 @@ from tests.lineage.conftest import Train, finish
 from tests.snapshots.conftest import Make, Rank, rows
 from training import tasks
 from training.models import Rebuild, Snapshot, SnapshotState, TrainedAdapter, TrainingRun
-from training.services.building import build_snapshot
 from training.services.rebuilding import continue_rebuild, rebuild_adapter, to_continue
 from training.services.snapshots import cancel_snapshot
+from training.services.snapshots.building import build_snapshot
 
 ADDRESS = "/api/projects/tone/lineage/rebuild"
 QUICK: dict[str, Any] = {

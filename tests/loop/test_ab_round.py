@@ -14,7 +14,9 @@ from tests.loop.turning import Turning
 from training.models import LoopStep, Stage, StepState
 from training.queries import loop as reads
 from training.queries.ab import standing
-from training.services import ab, contenders, loop
+from training.services import loop
+from training.services.evaluations import contenders
+from training.services.loop.stages import people
 
 
 @pytest.fixture
@@ -55,14 +57,14 @@ def test_it_waits_until_the_candidate_is_served(
     def refuses(*_: Any) -> None:
         raise SwapRefused("No place is free.")
 
-    monkeypatch.setattr(ab, "_serve", refuses)
-    ab.serve_candidate(step_id=step.pk)
+    monkeypatch.setattr(people, "_serve", refuses)
+    people.serve_candidate(step_id=step.pk)
     assert turning.advanced().waiting_for == "The candidate is not served yet: No place is free."
 
     assert step.run is not None
     adapter = step.run.adapter
-    monkeypatch.setattr(ab, "_serve", lambda *_: turning.serve(adapter, "candidate"))
-    ab.serve_candidate(step_id=step.pk)
+    monkeypatch.setattr(people, "_serve", lambda *_: turning.serve(adapter, "candidate"))
+    people.serve_candidate(step_id=step.pk)
     step = turning.advanced()
     assert step.ab_round is not None
     assert step.ab_round.state == RoundState.GENERATING
@@ -76,9 +78,9 @@ def test_a_candidate_that_can_never_be_served_fails_the_step(
     def refuses(*_: Any) -> None:
         raise SwapRefused("It has rank 1024.", permanent=True)
 
-    monkeypatch.setattr(ab, "_serve", refuses)
+    monkeypatch.setattr(people, "_serve", refuses)
     for _ in range(2):
-        ab.serve_candidate(step_id=step.pk)
+        people.serve_candidate(step_id=step.pk)
     step = turning.advanced()
     assert (step.state, step.stage) == (StepState.FAILED, Stage.HUMANS)
     assert step.message == "The candidate cannot be served: It has rank 1024."
@@ -222,9 +224,9 @@ def test_a_candidate_that_lost_its_place_is_served_again(
     assert step.ab_round is not None
     ModelAlias.objects.all().delete()
     sent: list[str] = []
-    monkeypatch.setattr(ab, "enqueue", lambda name, **_: sent.append(name))
+    monkeypatch.setattr(people, "enqueue", lambda name, **_: sent.append(name))
     turning.advanced()
-    assert sent == [ab.SERVE]
+    assert sent == [people.SERVE]
 
 
 def test_it_is_of_no_use_any_more_when_somebody_promotes_another_model(turning: Turning) -> None:

@@ -27,7 +27,7 @@ from training.models import (
     TrainingRun,
 )
 from training.services import loop
-from training.services.deciding import NO_PROMPTS
+from training.services.loop.stages.next_round import NO_PROMPTS
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from training.models import (
     Stage,
     TrainingRun,
 )
-from training.services.reporting import finish_evaluation
+from training.services.evaluations.reporting import finish_evaluation
 
 PPO = {"method": "ppo", "values": {"training": {"max_steps": 2}}}
 RISES, FALLS = (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0), (2.0, 1.5, 1.0, 0.5, 0.0, -0.5)

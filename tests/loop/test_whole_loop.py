@@ -30,7 +30,7 @@ from tests.whole_loop import (
     wait_until_written,
 )
 from training.models import LoopStep, Promotion, Snapshot, TrainedAdapter, TrainingRun
-from training.services import tidying
+from training.services.runs import tidying
 
 WITHIN_S = 1500  # beside the other groups of tests; alone a turn takes three minutes
 pytestmark = [

@@ -29,8 +29,8 @@ from training.models import (
     TrainingRun,
 )
 from training.services import loop
-from training.services.building import build_snapshot
 from training.services.promotions import promote
+from training.services.snapshots.building import build_snapshot
 
 BASE = "smol"
 QUICK = {"training": {"max_steps": 2}}

@@ -25,9 +25,9 @@ from tests.promotion.conftest import Train, elsewhere
 from tests.promotion.test_promotion_faults import ask as asked
 from tests.promotion.test_promotion_faults import performed
 from training.models import Evaluation, EvaluationState, TrainedAdapter
-from training.services.answering import answer_evaluation
 from training.services.evaluations import create_evaluation
-from training.services.serving import serve_evaluation
+from training.services.evaluations.answering import answer_evaluation
+from training.services.evaluations.serving import serve_evaluation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EIGHT, SIX = 8, 6

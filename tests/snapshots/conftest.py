@@ -14,8 +14,8 @@ from annotate.services.projects import create_project
 from annotate.services.rankings import Said, submit_ranking
 from tests import cast
 from training.models import Snapshot
-from training.services.building import build_snapshot
 from training.services.snapshots import create_snapshot
+from training.services.snapshots.building import build_snapshot
 from training.snapshots.spec import SnapshotSpec
 
 Rank = Callable[..., Ranking]

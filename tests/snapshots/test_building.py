@@ -19,8 +19,8 @@ from training.models import Snapshot, SnapshotState
 from training.queries import snapshots as reads
 from training.queries.lengths import expected
 from training.runs.left_out import in_words
-from training.services import building, runs
-from training.services.snapshots import cancel_snapshot, create_snapshot, retry_snapshot
+from training.services import runs
+from training.services.snapshots import building, cancel_snapshot, create_snapshot, retry_snapshot
 from training.snapshots.spec import Aggregation, SnapshotSpec, Weight
 
 

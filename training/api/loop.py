@@ -23,6 +23,7 @@ from training.models import LoopStep
 from training.queries import loop as reads
 from training.queries.standing import standings
 from training.services import loop
+from training.services.loop.stages import flow_of
 
 FIELDS = ("settings", "active", "base")
 BY_HAND = "{name} asked for it."
@@ -100,7 +101,7 @@ class LoopActionView(ProjectView):
             step = _ACTIONS[action](step_id=last.pk, actor_id=user.pk)
         else:
             raise NotFound
-        return Response(reads.detail(reads.one(project_id, step.number)))
+        return Response(_detail(project_id, step.number))
 
 
 class LoopStepsView(ProjectView):
@@ -120,4 +121,9 @@ class LoopStepView(ProjectView):
     def get(self, request: Request, slug: str, number: int) -> Response:
         """One step: its timeline, what it waits for, what it made."""
         access = self.access(request, slug, READ_DATA)
-        return Response(reads.detail(reads.one(access.project.pk, number)))
+        return Response(_detail(access.project.pk, number))
+
+
+def _detail(project_id: int, number: int) -> dict[str, Any]:
+    shown = reads.detail(reads.one(project_id, number))
+    return {**shown, "flow": flow_of(shown)}

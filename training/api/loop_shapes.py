@@ -11,6 +11,7 @@ from annotate.models import Stale
 from training.api.standing import StandingShape
 from training.engine.spec import Method
 from training.models import Stage, StepState
+from training.services.loop.stages import KINDS
 from training.snapshots.spec import Aggregation, Weight
 
 
@@ -174,8 +175,20 @@ class LoopComparing(Shape):
     text = serializers.CharField()
 
 
+class LoopMade(Shape):
+    kind = serializers.ChoiceField(choices=KINDS)
+    number = serializers.IntegerField()
+
+
+class LoopFlowStage(Shape):
+    stage = serializers.ChoiceField(choices=Stage.choices)
+    wanted = serializers.BooleanField(help_text="The step's policy has this stage.")
+    made = LoopMade(many=True)
+
+
 class LoopStepDetail(LoopStepRow):
     settings = LoopSettingsShape()
+    flow = LoopFlowStage(many=True, help_text="All stages, in the order of a step.")
     incumbent = serializers.IntegerField(allow_null=True, help_text="Adapter; null: the base.")
     events = LoopEventShape(many=True)
     stages = LoopStretch(many=True)

@@ -28,7 +28,7 @@ from training.queries.standing import standings
 from training.runs.assembly import PARENT_USES
 from training.runs.options import FIELD_KINDS
 from training.services import runs
-from training.services.estimates import refuse_unknown_layers
+from training.services.runs.estimates import refuse_unknown_layers
 
 POINTS = 1000
 LARGEST = 2**31 - 1

@@ -12,10 +12,12 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class GoOn:
-    """stage: value of a Stage. text: what came of the one that ends."""
+    """text: what came of the stage that ends. stage: value of a Stage; None: the next that the
+    policy wants.
+    """
 
-    stage: str
     text: str
+    stage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

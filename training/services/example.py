@@ -6,7 +6,7 @@ from annotate.models import Membership, Project, Role
 from annotate.services.example import SLUG
 from training.loop.policy import LoopSettings, read
 from training.models import LoopPolicy
-from training.services.policy import set_policy
+from training.services.loop.policy import set_policy
 
 # A turn takes minutes: few steps, short answers, all held-out prompts. A few dozen rankings teach
 # something within a few passes, at rates that a large dataset would not bear. How long prompts and

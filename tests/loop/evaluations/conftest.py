@@ -15,8 +15,7 @@ from tests.inference.swaps.acting import look
 from tests.loop.trained import make_adapter
 from training.evaluation.settings import EvaluationSettings
 from training.models import Evaluation, TrainedAdapter
-from training.services import answering
-from training.services.evaluations import create_evaluation
+from training.services.evaluations import answering, create_evaluation
 
 Settings = Any
 Make = Callable[..., TrainedAdapter]

@@ -17,10 +17,14 @@ from training import tasks
 from training.evaluation.settings import EvaluationSettings
 from training.models import Evaluation, EvaluationAnswer, EvaluationState, LoopStep, Side
 from training.queries import evaluations as reads
-from training.services import answer_store, contenders
-from training.services.answering import answer_evaluation
-from training.services.evaluations import cancel_evaluation, retry_evaluation
-from training.services.serving import serve_evaluation
+from training.services.evaluations import (
+    answer_store,
+    cancel_evaluation,
+    contenders,
+    retry_evaluation,
+)
+from training.services.evaluations.answering import answer_evaluation
+from training.services.evaluations.serving import serve_evaluation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -278,7 +282,7 @@ def test_an_answer_of_another_adapter_is_not_kept(
         sides = real(asked) or {}
         return {**sides, Side.CANDIDATE: contenders.Contender("base", "f" * 64)}
 
-    monkeypatch.setattr("training.services.contenders.served", confused)
+    monkeypatch.setattr("training.services.evaluations.contenders.served", confused)
     answer(evaluation)
     assert "answered with another adapter" in evaluation.message
     assert answers(evaluation, Side.CANDIDATE) == []
@@ -424,7 +428,7 @@ def test_one_evaluation_of_a_project_at_a_time(
             seen.append(second.state)
         return real(evaluation)
 
-    monkeypatch.setattr("training.services.contenders.serve", meanwhile)
+    monkeypatch.setattr("training.services.evaluations.contenders.serve", meanwhile)
     assert answer(first).state == EvaluationState.READY
     assert seen == [EvaluationState.QUEUED]
 

@@ -20,7 +20,7 @@ from training.models import (
     Promotion,
     Side,
 )
-from training.services.reporting import finish_evaluation
+from training.services.evaluations.reporting import finish_evaluation
 
 pytestmark = pytest.mark.django_db
 HOME = "/api/projects/tone"

@@ -20,9 +20,9 @@ from training.engine.methods.reward import run_reward
 from training.engine.process import RunFolder
 from training.models import Evaluation, EvaluationAnswer, EvaluationState, Side, TrainedAdapter
 from training.queries import evaluations as reads
-from training.services import judging, running
-from training.services.evaluations import cancel_evaluation
-from training.services.judging import judge_evaluation
+from training.services.evaluations import cancel_evaluation, judging
+from training.services.evaluations.judging import judge_evaluation
+from training.services.runs import running
 
 Settings = Any
 Act = Callable[["Scripted"], int | None]

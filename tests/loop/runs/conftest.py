@@ -11,7 +11,8 @@ from annotate.services.projects import create_project
 from tests import cast
 from tests.loop.runs.material import SMALL, fake, ready_snapshot
 from training.models import Snapshot, TrainingRun
-from training.services import running, runs
+from training.services import runs
+from training.services.runs import running
 
 Settings = Any
 Create = Callable[..., TrainingRun]

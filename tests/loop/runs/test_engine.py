@@ -22,8 +22,9 @@ from tests.loop.runs.test_running import again, steps
 from tests.training.tiny import save_tiny
 from training import adapter_store
 from training.models import RunMetric, RunState, TrainedAdapter, TrainingRun
-from training.services import leases, runs, tidying
-from training.services.running import run_training
+from training.services import runs
+from training.services.runs import leases, tidying
+from training.services.runs.running import run_training
 
 VALUES: dict[str, Any] = {
     "base": {"precision": "fp32"},

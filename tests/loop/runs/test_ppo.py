@@ -18,7 +18,7 @@ from training.engine.spec import Method
 from training.management.commands import train
 from training.models import RunState, Snapshot, TrainedAdapter, TrainingRun
 from training.runs import memory
-from training.services import running, tidying
+from training.services.runs import running, tidying
 
 pytestmark = pytest.mark.django_db
 SERVER, KEY = "http://rollouts:8000", "key-of-the-rollouts"

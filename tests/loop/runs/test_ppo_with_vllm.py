@@ -11,7 +11,7 @@ from tests.loop.runs.conftest import Create, Settings
 from tests.services import ENV
 from training.engine.ppo.loop import UNCOUNTED
 from training.models import RunMetric, RunRollout, RunState, TrainingRun
-from training.services import running, tidying
+from training.services.runs import running, tidying
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

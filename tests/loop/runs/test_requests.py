@@ -15,7 +15,8 @@ from tests.loop.runs.conftest import Create, Settings
 from tests.loop.trained import make_adapter
 from training.models import RunMetric, RunState, Snapshot, TrainingRun
 from training.runs import memory
-from training.services import estimates, leases, runs
+from training.services import runs
+from training.services.runs import estimates, leases
 
 RUNS = "/api/projects/tone/runs"
 BODY: dict[str, Any] = {

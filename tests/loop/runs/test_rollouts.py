@@ -17,9 +17,9 @@ from training.models import RunRollout, TrainedAdapter, TrainingRun
 from training.runs import rollout_keeping, rollout_lines
 from training.runs.folder import RunFiles
 from training.runs.rollout_keeping import to_drop
-from training.services import leases
-from training.services.rollouts import Rollouts
-from training.services.syncing import Sync
+from training.services.runs import leases
+from training.services.runs.rollouts import Rollouts
+from training.services.runs.syncing import Sync
 
 Look = Callable[[], None]
 HASH = "ab" * 32
@@ -303,7 +303,7 @@ class TestWithTheRest:
                 raise OperationalError("gone")
 
             patch.setattr(leases, "beat", away)
-            patch.setattr("training.services.syncing.connection.close", lambda: None)
+            patch.setattr("training.services.runs.syncing.connection.close", lambda: None)
             sync.once()
         assert answers() == []
         sync.once()

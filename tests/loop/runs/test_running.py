@@ -25,8 +25,9 @@ from tests.patience import PATIENCE_S
 from training import adapter_store
 from training.models import RunMetric, RunState, Snapshot, TrainedAdapter, TrainingRun
 from training.queries import runs as reads
-from training.services import leases, results, running, runs, tidying
-from training.services.running import run_training
+from training.services import runs
+from training.services.runs import leases, results, running, tidying
+from training.services.runs.running import run_training
 
 LONG = {"training": {"max_steps": 400}}
 

@@ -7,8 +7,9 @@ from annotate.services.projects import create_project
 from tests.loop.runs.conftest import Create
 from tests.loop.runs.material import SMALL, ready_snapshot
 from training.models import RunState, TrainingRun
-from training.services import leases, runs
-from training.services.running import run_in_turn
+from training.services import runs
+from training.services.runs import leases
+from training.services.runs.running import run_in_turn
 
 
 def of_other(ada: User, folder: Path, count: int = 1) -> list[TrainingRun]:

@@ -9,8 +9,8 @@ from annotate.errors import Refusal
 from annotate.models import User
 from annotate.queries.access import MANAGE, project_for
 from training.models import Snapshot, SnapshotState
-from training.services.building import build_snapshot
 from training.services.snapshots import create_snapshot
+from training.services.snapshots.building import build_snapshot
 from training.snapshots.spec import Aggregation, SnapshotSpec, Weight
 
 

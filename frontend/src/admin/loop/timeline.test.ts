@@ -11,6 +11,8 @@ const stretch = (stage: Stage, text: string, ended = true): Stretch => ({
   ended_at: ended ? "2026-01-01T00:01:00Z" : null,
   seconds: 60,
 });
+const flow = (...left: Stage[]): StepDetail["flow"] =>
+  (["snapshot", "judge", "train", "evaluate", "gate", "humans", "promote", "round"] as const).map((stage) => ({ stage, wanted: !left.includes(stage), made: [] }));
 const step = (more: Partial<StepDetail>): StepDetail => ({
   number: 1,
   state: "running",
@@ -34,6 +36,7 @@ const step = (more: Partial<StepDetail>): StepDetail => ({
   created_at: "2026-01-01T00:00:00Z",
   finished_at: null,
   settings: newSettings(),
+  flow: flow("humans"),
   incumbent: null,
   events: [event(0, "snapshot", "Snapshot 1 is to be built."), event(1, "snapshot", "Snapshot 1 is ready.")],
   stages: [stretch("snapshot", "Snapshot 1 is ready."), stretch("train", "Run 2: step 3 of 8.", false)],
@@ -58,8 +61,7 @@ test("what was done, what is being done, and what will be", () => {
 });
 
 test("people compare only where the policy asks them", () => {
-  const settings = { ...newSettings(), humans: { rankings: 50, min_win_rate: 0.5 }, next_round: null };
-  expect(entries(step({ settings })).slice(2).map(({ stage }) => stage)).toEqual(["evaluate", "gate", "humans", "promote"]);
+  expect(entries(step({ flow: flow("round") })).slice(2).map(({ stage }) => stage)).toEqual(["evaluate", "gate", "humans", "promote"]);
 });
 
 test("a step that failed says why where it failed; one that is over has nothing ahead", () => {

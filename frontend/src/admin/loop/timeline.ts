@@ -11,7 +11,6 @@ export interface Entry {
   last: boolean;
 }
 
-const ORDER: readonly Stage[] = ["snapshot", "judge", "train", "evaluate", "gate", "humans", "promote", "round"];
 const ENDS = { failed: "failed", canceled: "stopped", paused: "held", running: "now", done: "done" } as const;
 
 /** Events of one stage that follow each other, in groups. */
@@ -43,9 +42,9 @@ export function entries(step: StepDetail): Entry[] {
 }
 
 /** Stages that are still to come, as the step's policy has them; none once it has ended. */
-function ahead({ state, stages, stage, settings }: StepDetail): Stage[] {
+function ahead({ state, stages, stage, flow }: StepDetail): Stage[] {
   if (state === "done" || state === "canceled") return [];
-  const now = ORDER.indexOf(stages.at(-1)?.stage ?? stage);
-  const wanted = (each: Stage) => (each === "humans" ? settings.humans !== null : each === "round" ? settings.next_round !== null : true);
-  return ORDER.slice(stages.length ? now + 1 : now).filter(wanted);
+  const last = stages.at(-1)?.stage ?? stage;
+  const now = flow.findIndex((each) => each.stage === last);
+  return flow.slice(stages.length ? now + 1 : now).filter(({ wanted }) => wanted).map(({ stage }) => stage);
 }

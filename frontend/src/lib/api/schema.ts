@@ -2071,6 +2071,12 @@ export interface components {
             /** Format: date-time */
             at: string;
         };
+        LoopFlowStage: {
+            stage: components["schemas"]["LoopStageEnum"];
+            /** @description The step's policy has this stage. */
+            wanted: boolean;
+            made: components["schemas"]["LoopMade"][];
+        };
         LoopGate: {
             /** Format: double */
             min_win_rate: number | null;
@@ -2127,6 +2133,20 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        LoopMade: {
+            kind: components["schemas"]["LoopMadeKindEnum"];
+            number: number;
+        };
+        /**
+         * @description * `snapshot` - snapshot
+         *     * `run` - run
+         *     * `adapter` - adapter
+         *     * `evaluation` - evaluation
+         *     * `round` - round
+         *     * `promotion` - promotion
+         * @enum {string}
+         */
+        LoopMadeKindEnum: "snapshot" | "run" | "adapter" | "evaluation" | "round" | "promotion";
         LoopNext: {
             /** @description New ones since the last step's snapshot. */
             comparisons: number;
@@ -2276,6 +2296,8 @@ export interface components {
             /** Format: date-time */
             finished_at: string | null;
             settings: components["schemas"]["LoopSettingsShape"];
+            /** @description All stages, in the order of a step. */
+            flow: components["schemas"]["LoopFlowStage"][];
             /** @description Adapter; null: the base. */
             incumbent: number | null;
             events: components["schemas"]["LoopEventShape"][];

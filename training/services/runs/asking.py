@@ -19,8 +19,8 @@ from training.runs.assembly import Choice, assemble, data_for, method_named
 from training.runs.base_model import name_of
 from training.runs.launching import shards
 from training.runs.limits import limits_of
-from training.services.estimates import estimate, known_estimate, refuse_unknown_layers
-from training.services.leases import TRAIN
+from training.services.runs.estimates import estimate, known_estimate, refuse_unknown_layers
+from training.services.runs.leases import TRAIN
 
 __all__ = ["Draft", "cancel_run", "create_run", "draft", "estimate", "resume_run"]
 

@@ -12,8 +12,8 @@ from training.runs.folder import RunFiles, read_json
 from training.runs.log_tail import bound, tail
 from training.runs.memory import in_mb, with_room
 from training.runs.metric_lines import Change, MetricLines
-from training.services import leases
-from training.services.rollouts import Rollouts
+from training.services.runs import leases
+from training.services.runs.rollouts import Rollouts
 
 log = logging.getLogger(__name__)
 ROWS_AT_A_TIME = 5000

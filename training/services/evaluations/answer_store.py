@@ -14,8 +14,8 @@ from inference.completions import CompletionResult, Messages
 from inference.locks import key_of
 from training.models import Evaluation, EvaluationAnswer, EvaluationState, Side
 from training.queries.evaluations import REFUSED, held_out_prompts
-from training.services.evaluations import JUDGE, fail_evaluation
-from training.services.reporting import finish_evaluation
+from training.services.evaluations.asking import JUDGE, fail_evaluation
+from training.services.evaluations.reporting import finish_evaluation
 
 ATTEMPTS = 5
 WAITING = (EvaluationState.QUEUED, EvaluationState.ANSWERING)

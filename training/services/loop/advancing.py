@@ -4,18 +4,17 @@ Each stage is looked at in a transaction that holds the step's row; whoever find
 """
 
 import logging
-from collections.abc import Callable
 
 from django.db import InterfaceError, OperationalError, transaction
 
 from annotate.errors import Refusal
 from training.loop.outcomes import Failed, GoOn, Outcome, Over, Wait
-from training.loop.policy import PolicyError
+from training.loop.policy import PolicyError, read
 from training.models import LoopStep, Stage, StepState
-from training.services import deciding, stages
-from training.services.ending import fail, finish
-from training.services.timeline import ADVANCE, note
-from training.services.turn import Turn, turn_of
+from training.services.loop import stages
+from training.services.loop.ending import fail, finish
+from training.services.loop.timeline import ADVANCE, note
+from training.services.loop.turn import turn_of
 
 __all__ = ["ADVANCE", "advance"]
 
@@ -23,16 +22,6 @@ log = logging.getLogger(__name__)
 
 # More than there are stages: a model that changes meanwhile leads back to the evaluation.
 MOVES = 32
-STAGES: dict[Stage, Callable[[Turn], Outcome]] = {
-    Stage.SNAPSHOT: stages.snapshot,
-    Stage.JUDGE: stages.judge,
-    Stage.TRAIN: stages.train,
-    Stage.EVALUATE: stages.evaluate,
-    Stage.GATE: deciding.gate,
-    Stage.HUMANS: deciding.humans,
-    Stage.PROMOTE: deciding.promote,
-    Stage.ROUND: deciding.next_round,
-}
 DECIDING = (Stage.EVALUATE, Stage.GATE, Stage.HUMANS, Stage.PROMOTE)
 
 
@@ -59,7 +48,7 @@ def _look(step: LoopStep) -> Outcome:
     """What the stage says; all that it made is taken back when it cannot be done."""
     try:
         with transaction.atomic():
-            return STAGES[Stage(step.stage)](turn_of(step))
+            return stages.BY_NAME[Stage(step.stage)].look(turn_of(step))
     except Refusal as refusal:
         outcome: Outcome = Wait(refusal.message) if refusal.retry else Failed(refusal.message)
     except PolicyError as problem:
@@ -82,9 +71,10 @@ def _apply(step: LoopStep, outcome: Outcome) -> bool:
                 step.save(update_fields=["waiting_for"])
         case Failed(text):
             fail(step, text)
-        case GoOn(stage, text):
+        case GoOn(text, stage):
             note(step, text)
-            step.stage, step.waiting_for = stage, ""
+            following = stages.after(Stage(step.stage), read(step.settings)).name
+            step.stage, step.waiting_for = stage or following, ""
             step.save(update_fields=["stage", "waiting_for"])
             return True
         case Over(text):

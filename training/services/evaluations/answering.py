@@ -23,11 +23,11 @@ from inference.errors import InferenceError
 from inference.places import ask_for
 from inference.queries import ready_endpoints, ready_pool
 from training.models import Evaluation, Side
-from training.services import answer_store as store
-from training.services import contenders
-from training.services.answer_store import Order
-from training.services.contenders import Contender
-from training.services.serving import put_off
+from training.services.evaluations import answer_store as store
+from training.services.evaluations import contenders
+from training.services.evaluations.answer_store import Order
+from training.services.evaluations.contenders import Contender
+from training.services.evaluations.serving import put_off
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")

@@ -16,7 +16,7 @@ from training.queries.loop import policy_of, version
 from training.queries.servable import rank_of, why_not
 from training.runs.assembly import Choice, assemble
 from training.runs.launching import shards
-from training.services.estimates import refuse_unknown_layers
+from training.services.runs.estimates import refuse_unknown_layers
 
 
 def set_policy(

@@ -10,9 +10,9 @@ from annotate.errors import Refusal
 from inference.errors import InferenceError, SwapRefused
 from inference.locks import try_lock
 from training.models import Evaluation
-from training.services import answer_store as store
-from training.services import contenders
-from training.services.evaluations import ANSWER, fail_evaluation
+from training.services.evaluations import answer_store as store
+from training.services.evaluations import contenders
+from training.services.evaluations.asking import ANSWER, fail_evaluation
 
 log = logging.getLogger(__name__)
 

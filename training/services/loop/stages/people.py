@@ -24,11 +24,14 @@ from training.loop.policy import Humans
 from training.loop.stopping import Decision, Standing, decide, interval
 from training.models import LoopStep, Stage, StepState, TrainedAdapter
 from training.queries.ab import is_over, standing
-from training.services.contenders import CANDIDATE
-from training.services.ending import fail
-from training.services.hacking import add_to_report, suspicion
-from training.services.timeline import ADVANCE, note
-from training.services.turn import Turn, turn_of
+from training.services.evaluations.contenders import CANDIDATE
+from training.services.evaluations.hacking import add_to_report, suspicion
+from training.services.loop.ending import fail
+from training.services.loop.stages import ab_round
+from training.services.loop.stages.incumbent import overtaken
+from training.services.loop.stages.stage import LoopStage
+from training.services.loop.timeline import ADVANCE, note
+from training.services.loop.turn import Turn, turn_of
 
 SERVE = "training.serve_candidate"
 K = 2
@@ -41,9 +44,11 @@ def alias_of(slug: str) -> str:
 
 def look(turn: Turn) -> Outcome:
     """Open the round, watch it, and end it when the rule or the limit says so."""
+    if moved := overtaken(turn):
+        return moved
     asked = turn.settings.humans
     if asked is None:
-        return GoOn(Stage.PROMOTE, "The policy asks no people.")
+        return GoOn("The policy asks no people.")
     round_ = turn.step.ab_round
     if round_ is None:
         return _begin(turn, asked)
@@ -101,8 +106,8 @@ def _ended(turn: Turn, round_: Round, decision: Decision) -> Outcome:
         rounds.close_round(round_id=round_.pk, actor_id=turn.actor_id)
     if not decision.passed:
         turn.keep(promoted=False)
-        return GoOn(Stage.ROUND, f"Not promoted. {decision.text}")
-    return GoOn(Stage.PROMOTE, decision.text)
+        return GoOn(f"Not promoted. {decision.text}", Stage.ROUND)
+    return GoOn(decision.text)
 
 
 def _open(turn: Turn, asked: Humans, candidate: ServedModel) -> Round:
@@ -210,6 +215,23 @@ def _put_off(step_id: int, why: str, *, permanent: bool) -> None:
 
 
 def stop(step: LoopStep, actor_id: int) -> None:
-    """Cancel the round if it is open; rankings that exist stay."""
-    if step.ab_round is not None and step.ab_round.open:
-        rounds.cancel_round(round_id=step.ab_round.pk, actor_id=actor_id)
+    if step.stage == Stage.HUMANS:
+        ab_round.cancel(step, actor_id)
+
+
+def mend(step: LoopStep, actor_id: int) -> None:
+    round_ = step.ab_round
+    if round_ is not None and round_.state == RoundState.FAILED:
+        rounds.retry_round(round_id=round_.pk, actor_id=actor_id)
+    elif round_ is not None and round_.state == RoundState.CANCELED:
+        step.ab_round = None
+
+
+STAGE = LoopStage(
+    name=Stage.HUMANS,
+    look=look,
+    stop=stop,
+    mend=mend,
+    wanted=lambda settings: settings.humans is not None,
+    made={"ab_round": "round"},
+)

@@ -12,8 +12,8 @@ from training import adapter_store
 from training.adapter_store import Stored
 from training.models import RunMetric, RunState, TrainedAdapter, TrainingRun
 from training.runs.folder import RunFiles, read_json
-from training.services import leases
-from training.services.syncing import made_of
+from training.services.runs import leases
+from training.services.runs.syncing import made_of
 
 
 def keep(run: TrainingRun, folder: RunFiles, result: dict[str, Any]) -> TrainedAdapter:

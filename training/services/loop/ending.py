@@ -4,7 +4,7 @@ from django.utils import timezone
 
 from annotate.services import audit
 from training.models import LoopStep, StepState
-from training.services.timeline import note
+from training.services.loop.timeline import note
 
 
 def fail(step: LoopStep, why: str) -> None:

@@ -15,7 +15,7 @@ from training.models import (
     TrainingRun,
 )
 from training.queries.promotions import current
-from training.services.timeline import note
+from training.services.loop.timeline import note
 
 
 @dataclass(frozen=True, slots=True)

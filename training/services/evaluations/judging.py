@@ -31,9 +31,9 @@ from training.runs.child import Child
 from training.runs.endings import for_people, without_word
 from training.runs.folder import RunFiles, read_json
 from training.runs.log_tail import tail
-from training.services.evaluations import fail_evaluation
-from training.services.reporting import finish_evaluation
-from training.services.running import stopping
+from training.services.evaluations.asking import fail_evaluation
+from training.services.evaluations.reporting import finish_evaluation
+from training.services.runs.running import stopping
 
 log = logging.getLogger(__name__)
 

@@ -24,10 +24,10 @@ from training.runs.base_model import place_of
 from training.runs.child import Child, training_command
 from training.runs.folder import read_json
 from training.runs.log_tail import last_line, tail
-from training.services import leases, results, tidying
-from training.services.leases import LeaseLost
-from training.services.preparing import prepare
-from training.services.syncing import Sync
+from training.services.runs import leases, results, tidying
+from training.services.runs.leases import LeaseLost
+from training.services.runs.preparing import prepare
+from training.services.runs.syncing import Sync
 
 log = logging.getLogger(__name__)
 

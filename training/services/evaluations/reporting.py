@@ -12,7 +12,7 @@ from training.evaluation.report import Answer, Judge, make_report
 from training.models import Evaluation, EvaluationState, Side
 from training.queries.evaluations import REFUSED
 from training.runs.left_out import share_of
-from training.services.hacking import suspicion
+from training.services.evaluations.hacking import suspicion
 
 
 @transaction.atomic

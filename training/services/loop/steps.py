@@ -16,24 +16,11 @@ from training.models.loop import UNFINISHED_STEPS
 from training.queries import loop as reads
 from training.queries import turns
 from training.queries.standing import asks
-from training.services import deciding, interventions
-from training.services.advancing import ADVANCE, advance
-from training.services.policy import set_policy
-from training.services.timeline import note
-from training.services.turn import turn_of
-
-__all__ = [
-    "advance",
-    "approve",
-    "begin_step",
-    "cancel",
-    "pause",
-    "reject",
-    "resume",
-    "retry",
-    "set_policy",
-    "tick",
-]
+from training.services.loop import stages
+from training.services.loop.advancing import ADVANCE
+from training.services.loop.stages.promote import approved
+from training.services.loop.timeline import note
+from training.services.loop.turn import turn_of
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +86,8 @@ def cancel(*, step_id: int, actor_id: int) -> LoopStep:
         return step
     if step.state not in UNFINISHED_STEPS:
         raise Conflict(f"Step {step.number} is {step.state}; there is nothing to cancel.")
-    interventions.stop(step, actor_id)
+    for stage in reversed(stages.FLOW):  # a promotion under way refuses before anything ends
+        stage.stop(step, actor_id)
     step.state, step.waiting_for = StepState.CANCELED, ""
     step.message = f"Canceled in the stage “{Stage(step.stage).label}”."
     step.finished_at = timezone.now()
@@ -122,7 +110,7 @@ def retry(*, step_id: int, actor_id: int) -> LoopStep:
     Project.objects.select_for_update().get(pk=step.project_id)
     if LoopStep.objects.filter(project_id=step.project_id, number__gt=step.number).exists():
         raise Conflict("A later step has begun since. Begin a new one instead.")
-    interventions.mend(step, actor_id)
+    stages.BY_NAME[Stage(step.stage)].mend(step, actor_id)
     step.state, step.message, step.finished_at = StepState.RUNNING, "", None
     step.save()
     _told(step, actor_id, "retried")
@@ -137,7 +125,7 @@ def approve(*, step_id: int, actor_id: int) -> LoopStep:
     if step.promotion_id is not None:
         return step
     _require_question(step)
-    step.promotion = deciding.approved(turn_of(step), actor_id)
+    step.promotion = approved(turn_of(step), actor_id)
     step.save(update_fields=["promotion"])
     _told(step, actor_id, "approved")
     enqueue(ADVANCE, step_id=step.pk)
