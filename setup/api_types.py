@@ -1,5 +1,6 @@
-"""`make types`: what the frontend knows of the API: its schema, TypeScript types and bounds."""
+"""`make types`: what the frontend knows of the API: schema, types, bounds and methods."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,11 @@ sys.path.insert(0, str(CHECKOUT))
 
 from setup import frontend  # noqa: E402
 from setup.steps import Failed  # noqa: E402
+from training.engine.spec.catalogue import CATALOGUE, MethodFacts  # noqa: E402
 
 SCHEMA = CHECKOUT / "frontend" / "openapi.yaml"
 BOUNDS = CHECKOUT / "frontend" / "src" / "lib" / "api" / "bounds.ts"
+METHODS = BOUNDS.with_name("methods.ts")
 SENT = "Request"  # the end of the names of what clients send
 # A schema's word, and the attribute with which an input of HTML says the same.
 WORDS = {"minimum": "min", "maximum": "max", "maxLength": "maxlength", "maxItems": "most"}
@@ -25,6 +28,11 @@ HEAD = """\
  */
 export const BOUNDS = {"""
 
+METHODS_HEAD = """\
+/** This file was made by `make types`: the methods of the engine. Do not edit it. */
+export const METHODS = {"""
+FLAGS = ("judged", "has_reference", "writes", "keeps_rollouts")
+
 
 def main() -> None:
     schema = [sys.executable, "manage.py", "spectacular", "--file", str(SCHEMA)]
@@ -32,6 +40,7 @@ def main() -> None:
     frontend.install_packages()
     frontend.npm("Writing the types of the API", "run", "types")
     BOUNDS.write_text(bounds_of(yaml.safe_load(SCHEMA.read_text())))
+    METHODS.write_text(methods())
 
 
 def bounds_of(schema: dict[str, Any]) -> str:
@@ -52,6 +61,19 @@ def bounds_of(schema: dict[str, Any]) -> str:
         )
     ]
     return "\n".join([HEAD, *lines, "} as const;", ""])
+
+
+def methods() -> str:
+    """The TypeScript file of the engine's methods, as far as pages need to know them."""
+    rows = [
+        f"  {method}: {{ section: {json.dumps(facts.section)}, {', '.join(_flags(facts))} }},"
+        for method, facts in CATALOGUE.items()
+    ]
+    return "\n".join([METHODS_HEAD, *rows, "} as const;", ""])
+
+
+def _flags(facts: MethodFacts) -> list[str]:
+    return [f"{flag}: {json.dumps(getattr(facts, flag))}" for flag in FLAGS]
 
 
 def _fields(properties: dict[str, Any]) -> dict[str, list[str]]:

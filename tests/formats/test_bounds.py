@@ -57,3 +57,7 @@ def test_a_round_takes_what_its_form_asks_for(name: str) -> None:
     assert getattr(NextRound(**{name: bound.most}), name) == bound.most
     with pytest.raises(ValueError, match=name):
         NextRound(**{name: bound.most + 1})
+
+
+def test_pages_know_the_engines_methods() -> None:
+    assert api_types.METHODS.read_text() == api_types.methods(), "run `make types`"

@@ -11,7 +11,6 @@ from tests.training.tiny import tiny_tokenizer
 from training.engine.data import load_demonstrations, load_preferences, load_prompts
 from training.engine.spec import Data, Method
 from training.models import Snapshot
-from training.snapshots.methods import METHODS
 from training.snapshots.spec import Aggregation
 
 FILES = ("rankings", "demonstrations", "evaluation_rankings", "evaluation_demonstrations")
@@ -40,10 +39,6 @@ def ranked(tone: Project, ada: User, lena: User, luis: User, rank: Rank) -> None
             rank(labeler, [1], [0, 3], [2], strengths=[2, 1], demonstration="Better.")
     held = round_.tasks.order_by("position")[2].prompt_id
     Prompt.objects.filter(pk=held).update(split="held_out")
-
-
-def test_every_method_of_the_engine_is_declared() -> None:
-    assert set(METHODS) == {str(method) for method in Method}
 
 
 @pytest.mark.parametrize("how", Aggregation)

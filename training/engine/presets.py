@@ -14,24 +14,10 @@ from training.engine.spec import Method
 
 Values = dict[str, Any]
 
-# With LoRA at sizes up to 13B. SFT: QLoRA paper, table 9. The others: what TRL recommends for full
-# training times ten, as an adapter wants.
-LEARNING_RATES = {
-    Method.SFT: 2e-4,
-    Method.REWARD: 1e-4,
-    Method.DPO: 5e-5,
-    Method.KTO: 2e-5,
-    Method.RLOO: 1e-5,
-    Method.GRPO: 1e-5,
-    Method.PPO: 3e-5,
-}
-# More passes over preferences fit them by heart; demonstrations bear a second one.
-EPOCHS = {Method.SFT: 2.0}
-
 
 @dataclass(frozen=True)
 class Preset:
-    """title: for a person to choose by. why: a sentence. rate: factor on LEARNING_RATES.
+    """title: for a person to choose by. why: a sentence. rate: factor on the rate of the method.
 
     weights_b: the size of the base it is meant for at most, in billions of weights.
     """
@@ -49,6 +35,7 @@ class Preset:
 
     def fragment(self, method: Method) -> Values:
         """The part of a spec that this preset decides, for a method."""
+        facts = method.facts
         values: Values = {
             "base": {
                 "precision": self.precision,
@@ -59,18 +46,15 @@ class Preset:
                 "max_prompt_tokens": self.max_tokens,
                 "max_completion_tokens": self.max_tokens,
             },
-            "optimizer": {"name": self.optimizer, "lr": LEARNING_RATES[method] * self.rate},
+            "optimizer": {"name": self.optimizer, "lr": facts.rate * self.rate},
             "training": {
-                "epochs": EPOCHS.get(method, 1.0),
+                "epochs": facts.epochs,
                 "groups_per_step": self.groups_per_step,
                 "tokens_per_pack": self.tokens_per_pack,
             },
         }
-        if method.section == "online":
-            values["online"] = {"generations": 4, "max_new_tokens": self.max_tokens // 2}
-        if method is Method.PPO:
-            values["ppo"] = {"samples": 2, "max_new_tokens": self.max_tokens // 2}
-        return values
+        own = facts.preset(self.max_tokens)
+        return {**values, facts.section: own} if facts.section and own else values
 
 
 PRESETS = {

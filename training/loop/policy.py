@@ -13,8 +13,6 @@ from training.evaluation.gate import Gate
 from training.evaluation.settings import EvaluationSettings
 from training.snapshots.spec import Aggregation, Weight
 
-# They learn from the rewards of a judge.
-NEEDS_JUDGE = frozenset({"rloo", "grpo", "ppo"})
 OWN_SECTIONS = frozenset({"method", "parent"})
 
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -92,7 +90,7 @@ class RunPart(Recipe):
     @field_validator("method")
     @classmethod
     def _writes_answers(cls, method: Method) -> Method:
-        if method is Method.REWARD:
+        if not method.facts.writes:
             raise ValueError(
                 "a reward model writes no answers and cannot be promoted; choose dpo, or another "
                 "method that does"

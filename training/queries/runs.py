@@ -14,7 +14,7 @@ from training.queries.named import id_of
 from training.queries.servable import warnings_for
 from training.queries.standing import Stands, standings
 from training.runs import options
-from training.runs.assembly import data_for, learns_from_judge, method_named, nothing_for
+from training.runs.assembly import data_for, method_named, nothing_for
 from training.runs.base_model import name_of, place_of, weights_b
 from training.runs.left_out import parts_of, share_of
 
@@ -136,7 +136,7 @@ def _method(shown: Shown, snapshot: Snapshot | None, judges: bool) -> Shown:
     manifest = snapshot.manifest if snapshot else None
     if manifest is not None and data_for(method, manifest) is None:
         reason = nothing_for(method)
-    elif learns_from_judge(method) and not judges:
+    elif method.learns_from_judge and not judges:
         reason = "It learns from a reward model, and the project has none: train one first."
     return {**shown, "available": not reason, "reason": reason}
 

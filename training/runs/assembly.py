@@ -11,9 +11,9 @@ from annotate.errors import Invalid
 from training.engine.errors import SpecError
 from training.engine.launch.sharding import refuse_unshardable
 from training.engine.presets import PRESETS, with_preset
-from training.engine.spec import Method, RunSpec, parse_spec
+from training.engine.spec import DATA_FILES, SECTIONS, Method, RunSpec, parse_spec
 from training.engine.spec.words import problems
-from training.snapshots.methods import METHODS, data_of
+from training.snapshots.methods import data_of
 
 Values = dict[str, Any]
 
@@ -21,19 +21,7 @@ LARGEST = 64 * 1024  # characters of JSON
 DATA, ADAPTERS = "data", "adapters"
 GENERAL_TEXT = f"{DATA}/general.txt"
 CHAT_TEMPLATE = "chat_template.jinja"
-# The sections of methods that answer prompts themselves; a reward adapter says how well.
-REWARDED = ("online", "ppo")
 PARENT_USES = ("continue", "reference", "both")
-FILES = (
-    "rankings",
-    "pairs",
-    "unpaired",
-    "demonstrations",
-    "evaluation_rankings",
-    "evaluation_pairs",
-    "evaluation_unpaired",
-    "evaluation_demonstrations",
-)
 # What follows from the other choices, and what would let a project's admin read this machine's
 # files or run code on it.
 DECIDED = frozenset(
@@ -52,7 +40,7 @@ DECIDED = frozenset(
         "ppo.reward_base",
         "ppo.server",
         "data.general_text",
-        *(f"data.{name}" for name in FILES),
+        *(f"data.{name}" for name in DATA_FILES),
     }
 )
 
@@ -92,7 +80,7 @@ def assemble(choice: Choice) -> Values:
         raise _invalid("preset", f"There is no preset “{choice.preset}”: {', '.join(PRESETS)}.")
     if choice.data is None:
         raise _invalid("snapshot", nothing_for(method))
-    if learns_from_judge(method) != bool(choice.judge):
+    if method.learns_from_judge != bool(choice.judge):
         raise _invalid("judge", _about_judge(method))
     if choice.parent_use not in PARENT_USES:
         raise _invalid("parent_use", f"Choose among {', '.join(PARENT_USES)}.")
@@ -120,25 +108,20 @@ def method_named(name: str) -> Method:
     return Method(name)
 
 
-def learns_from_judge(method: Method) -> bool:
-    """Whether the method answers prompts itself, and a reward adapter says how well."""
-    return method.section in REWARDED
-
-
 def data_for(method: str, manifest: Mapping[str, Any]) -> Values | None:
     """The engine's `data` of a run on a snapshot; None if it has nothing for the method.
 
     Of a method that was added after the snapshot was built, by the names of its files.
     """
-    if method in manifest["methods"] or method not in METHODS:
+    if method in manifest["methods"] or method not in list(Method):
         known: Values | None = manifest["methods"].get(method)
         return known
-    return data_of(method, manifest["files"])
+    return data_of(Method(method), manifest["files"])
 
 
 def nothing_for(method: Method) -> str:
     """Why a snapshot cannot be trained on, and what to do."""
-    wanted = "demonstrations" if method is Method.SFT else "rankings"
+    wanted = method.facts.reads[0]
     return (
         f"The snapshot has no {wanted} to train on, which {method} needs. "
         f"Collect {wanted}, build a new snapshot, or choose another method."
@@ -159,19 +142,19 @@ def located(spec: Mapping[str, Any], place: str, rollouts: str = "") -> Values:
 
 def files_of(spec: Mapping[str, Any]) -> list[str]:
     """The data files that a spec names, as paths inside of the run folder."""
-    return [path for name in FILES for path in spec["data"].get(name, ())]
+    return [path for name in DATA_FILES for path in spec["data"].get(name, ())]
 
 
 def adapters_of(spec: Mapping[str, Any]) -> list[str]:
     """The content hashes of the adapters that a spec names."""
     named = [spec["parent"]["adapter"]] if spec.get("parent") else []
-    for section in REWARDED:
+    for section in SECTIONS:
         named += (spec.get(section) or {}).get("rewards", [])
     return [path.removeprefix(f"{ADAPTERS}/") for path in named if path.startswith(f"{ADAPTERS}/")]
 
 
 def _about_judge(method: Method) -> str:
-    if learns_from_judge(method):
+    if method.learns_from_judge:
         return f"{method} learns from the rewards of a reward model: choose one as the judge."
     return f"{method} learns from the rankings themselves: choose no judge."
 
@@ -228,7 +211,7 @@ def _data(choice: Choice, method: Method) -> Values:
     """The snapshot's files, and a page of ordinary text on which forgetting is measured."""
     files: Values = {} if method is Method.REWARD else {"general_text": GENERAL_TEXT}
     for name, value in (choice.data or {}).items():
-        files[name] = [f"{DATA}/{path}" for path in value] if name in FILES else value
+        files[name] = [f"{DATA}/{path}" for path in value] if name in DATA_FILES else value
     return files
 
 

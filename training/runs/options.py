@@ -1,5 +1,6 @@
 """What a run may be asked for, for a form: methods, presets, every field of the engine's spec."""
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -8,33 +9,6 @@ from training.engine.spec import Method, RunSpec
 from training.runs.assembly import DECIDED
 from training.runs.limits import limits_of
 
-TITLES = {
-    Method.SFT: ("Supervised fine-tuning", "Imitates demonstrations, the answers people wrote."),
-    Method.REWARD: (
-        "Reward model",
-        "Learns to score answers as people rank them. It judges other adapters.",
-    ),
-    Method.DPO: (
-        "Direct preference optimization",
-        "Makes what was ranked higher likelier. The usual choice for rankings.",
-    ),
-    Method.KTO: (
-        "Kahneman-Tversky optimization",
-        "Learns from single good and bad answers; bears one-sided data.",
-    ),
-    Method.RLOO: (
-        "RLOO",
-        "Answers prompts itself and learns from a reward model, each answer against the others.",
-    ),
-    Method.GRPO: (
-        "GRPO",
-        "Answers prompts itself and learns from a reward model, rewards scaled within a prompt.",
-    ),
-    Method.PPO: (
-        "PPO",
-        "Answers prompts itself and learns from a reward model, with a critic for every token.",
-    ),
-}
 FIELD_TITLES = {
     "lora.r": "Rank",
     "lora.alpha": "Strength (alpha)",
@@ -63,14 +37,13 @@ FIELD_TITLES = {
     "ppo.overlap": "Sample ahead",
     "ppo.importance_cap": "Cap of importance",
 }
-WRITERS = tuple(method for method in Method if method is not Method.REWARD)
 # Of the sections that all methods have, what only some of them read.
-READ_BY = {
-    "data.ties": (Method.REWARD, Method.DPO, Method.KTO),
-    "data.unacceptable": (Method.REWARD, Method.DPO, Method.KTO),
-    "evaluation.learning_curve": (Method.REWARD, Method.DPO),
-    "evaluation.answers": WRITERS,
-    "evaluation.max_new_tokens": WRITERS,
+READ_BY: Mapping[str, Callable[[Method], bool]] = {
+    "data.ties": lambda method: bool(method.facts.settings),
+    "data.unacceptable": lambda method: bool(method.facts.settings),
+    "evaluation.learning_curve": lambda method: method.facts.has_curve,
+    "evaluation.answers": lambda method: method.facts.writes,
+    "evaluation.max_new_tokens": lambda method: method.facts.writes,
 }
 _KINDS = {"integer": "integer", "number": "number", "boolean": "boolean", "string": "text"}
 FIELD_KINDS = ("integer", "number", "boolean", "choice", "numbers", "names", "text")
@@ -80,13 +53,9 @@ Described = dict[str, Any]
 def methods() -> list[Described]:
     """name, title, description of each."""
     return [
-        {"name": str(method), "title": title, "description": text}
-        for method, (title, text) in ((one, _titled(one)) for one in Method)
+        {"name": str(method), "title": method.facts.title, "description": method.facts.text}
+        for method in Method
     ]
-
-
-def _titled(method: Method) -> tuple[str, str]:
-    return TITLES.get(method, (method.value.upper(), ""))
 
 
 def presets(weights_b: float | None, counts: Described | None = None) -> list[Described]:
@@ -160,7 +129,7 @@ def _field(path: str, field: Described, definitions: Described) -> Described:
 
 def _readers(path: str, section: str) -> tuple[Method, ...]:
     if path in READ_BY:
-        return READ_BY[path]
+        return tuple(filter(READ_BY[path], Method))
     own = tuple(method for method in Method if method.section == section)
     return own or tuple(Method)
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from training.engine.spec import Method
 from training.snapshots.counts import COUNTED
 from training.snapshots.duplicates import PERCENT
-from training.snapshots.methods import METHODS
 from training.snapshots.rows import DEMONSTRATION_COLUMNS, RANKING_COLUMNS
 from training.snapshots.sides import HELD_OUT, TRAIN
 from training.snapshots.spec import Aggregation, SnapshotSpec
@@ -59,10 +59,7 @@ def card(project: str, spec: SnapshotSpec, counts: dict[str, Any]) -> str:
         "## How each method takes it",
         _table(
             ["method", "ties", "strength", "winner unacceptable"],
-            (
-                [name, mapping.ties, mapping.strength, mapping.all_bad]
-                for name, mapping in METHODS.items()
-            ),
+            ([str(method), *method.facts.marks] for method in Method),
         ),
         "## Reading it",
         "With the library `datasets`, from the folder that this file is in:\n\n"

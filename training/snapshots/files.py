@@ -13,7 +13,8 @@ from typing import IO, Any, Self
 
 import orjson
 
-from training.snapshots.methods import METHODS, data_of
+from training.engine.spec import Method
+from training.snapshots.methods import data_of
 from training.snapshots.rows import DEMONSTRATION_COLUMNS, RANKING_COLUMNS
 from training.snapshots.spec import SnapshotSpec
 
@@ -66,7 +67,7 @@ def write_manifest(
         "spec": spec.as_dict(),
         "counts": counts,
         "schema": SCHEMA,
-        "methods": {method: data_of(method, names) for method in METHODS},
+        "methods": {str(method): data_of(method, names) for method in Method},
         "files": {name: _described(folder / name) for name in names},
     }
     (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=_INDENTED))

@@ -12,6 +12,9 @@ type Parameters = Record<string, string | number>;
 let state = $state.raw({ language: "en", messages: en as Catalogue });
 const plurals = new Map<string, Intl.PluralRules>();
 
+/** Whether there is a message of this name: what the server calls something may be newer. */
+export const isMessage = (key: string): key is MessageKey => key in en;
+
 export function speak(language: string, messages: Catalogue): void {
   state = { language, messages };
   document.documentElement.lang = language;

@@ -14,7 +14,6 @@ from training.runs.assembly import (
     assemble,
     data_for,
     files_of,
-    learns_from_judge,
     located,
 )
 from training.runs.launching import shards
@@ -171,7 +170,7 @@ def test_a_method_may_be_younger_than_the_snapshot() -> None:
 def test_every_method_with_every_preset() -> None:
     for method in Method:
         for preset in PRESETS:
-            judge = HASH if learns_from_judge(method) else ""
+            judge = HASH if method.learns_from_judge else ""
             data = {"demonstrations": ["train/demonstrations.jsonl"]} if method == "sft" else DATA
             spec = spec_of(method, preset=preset, data=data, judge=judge)
             assert (spec["method"], "general_text" in spec["data"]) == (method, True)

@@ -98,7 +98,7 @@ def estimate(
     asked = budget if scored is None else scored
     live = Activations(shape, spec.lora, spec.base.precision, budget, asked, wide)
     checkpointing = spec.base.gradient_checkpointing
-    has_logits = spec.method is not Method.REWARD
+    has_logits = spec.method.facts.writes
     rows = [
         *weight_rows(shape, spec.base.precision, wide=wide),
         *_adapter_rows(shape, spec),

@@ -14,8 +14,8 @@ import torch
 
 from training.engine.errors import SpecError
 from training.engine.process.folder import RunFolder, now
-from training.engine.process.paths import FILES, data_files
-from training.engine.spec import RunSpec, parse_spec
+from training.engine.process.paths import data_files
+from training.engine.spec import DATA_FILES, RunSpec, parse_spec
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate")
 GIT_TIMEOUT_S = 10
@@ -34,7 +34,7 @@ FREE = (
     ("evaluation", "max_new_tokens"),
     ("evaluation", "learning_curve"),
     # Their content is compared, wherever they lie.
-    *(("data", field) for field in FILES),
+    *(("data", field) for field in DATA_FILES),
     ("data", "general_text"),
 )
 

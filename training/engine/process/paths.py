@@ -5,23 +5,12 @@ from typing import Any
 
 from training.engine.errors import DataError, SpecError
 from training.engine.process.folder import RunFolder
-from training.engine.spec import PPO, Base, Data, Online, RunSpec
-
-FILES = (
-    "rankings",
-    "pairs",
-    "unpaired",
-    "demonstrations",
-    "evaluation_rankings",
-    "evaluation_pairs",
-    "evaluation_unpaired",
-    "evaluation_demonstrations",
-)
+from training.engine.spec import DATA_FILES, PPO, Base, Data, Online, RunSpec
 
 
 def data_files(data: Data) -> list[str]:
     """Every file the spec names, in its order."""
-    named = [path for field in FILES for path in getattr(data, field)]
+    named = [path for field in DATA_FILES for path in getattr(data, field)]
     return named + ([data.general_text] if data.general_text else [])
 
 
@@ -53,7 +42,8 @@ def _data(data: Data, folder: RunFolder) -> Data:
             advice="Correct the paths in data; relative ones begin at the run folder.",
         )
     files: dict[str, Any] = {
-        field: tuple(str(folder.resolve(path)) for path in getattr(data, field)) for field in FILES
+        field: tuple(str(folder.resolve(path)) for path in getattr(data, field))
+        for field in DATA_FILES
     }
     if data.general_text:
         files["general_text"] = str(folder.resolve(data.general_text))

@@ -1,10 +1,12 @@
 """What a run is to do: frozen, typed, refused where it cannot be, saved beside what it produced."""
 
-from training.engine.spec.methods import DPO, KTO, Method, Online, Reward
+from training.engine.spec.catalogue import SECTIONS, Method
+from training.engine.spec.methods import DPO, KTO, Online, Reward
 from training.engine.spec.ppo import PPO
 from training.engine.spec.reading import parse_spec, read_spec
 from training.engine.spec.run import RunSpec
 from training.engine.spec.sections import (
+    DATA_FILES,
     Base,
     Data,
     Lora,
@@ -16,9 +18,11 @@ from training.engine.spec.sections import (
 )
 
 __all__ = [
+    "DATA_FILES",
     "DPO",
     "KTO",
     "PPO",
+    "SECTIONS",
     "Base",
     "Data",
     "Lora",

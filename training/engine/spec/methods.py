@@ -1,6 +1,5 @@
 """What each method adds to a spec."""
 
-from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -17,29 +16,6 @@ Beta = Annotated[
         "close, a small one lets it move.",
     ),
 ]
-
-
-class Method(StrEnum):
-    """How a run learns."""
-
-    SFT = "sft"
-    REWARD = "reward"
-    DPO = "dpo"
-    KTO = "kto"
-    RLOO = "rloo"
-    GRPO = "grpo"
-    PPO = "ppo"
-
-    @property
-    def section(self) -> str | None:
-        """The part of the spec that belongs to this method."""
-        online = self in (Method.RLOO, Method.GRPO)
-        return None if self is Method.SFT else "online" if online else self.value
-
-    @property
-    def has_reference(self) -> bool:
-        """Whether the policy is held to a reference."""
-        return self not in (Method.SFT, Method.REWARD)
 
 
 class DPO(Section):

@@ -4,12 +4,11 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from training.engine.spec.catalogue import SECTIONS, Method
 from training.engine.spec.fields import Flag, Section
-from training.engine.spec.methods import DPO, KTO, Method, Online, Reward
+from training.engine.spec.methods import DPO, KTO, Online, Reward
 from training.engine.spec.ppo import PPO
 from training.engine.spec.sections import Base, Data, Lora, Measuring, Optimizer, Parent, Training
-
-SECTIONS = ("dpo", "reward", "kto", "online", "ppo")
 
 
 class RunSpec(Section):
@@ -80,23 +79,16 @@ class RunSpec(Section):
         return self
 
     def _refuse_missing_data(self) -> None:
-        data = self.data
-        if (data.unpaired or data.evaluation_unpaired) and self.method is not Method.KTO:
+        data, reads = self.data, self.method.facts.reads
+        if (data.unpaired or data.evaluation_unpaired) and "unpaired" not in reads:
             raise ValueError(
                 f'data.unpaired has no meaning for method "{self.method}"; kto learns from single '
                 "completions"
             )
-        if self.method is Method.SFT:
-            found, wanted = data.demonstrations, "files in data.demonstrations"
-        elif self.method in (Method.RLOO, Method.GRPO, Method.PPO):
-            found = data.rankings + data.pairs + data.demonstrations
-            wanted = "files with prompts in data.rankings, data.pairs or data.demonstrations"
-        elif self.method is Method.KTO:
-            found = data.rankings + data.pairs + data.unpaired
-            wanted = "files in data.rankings, data.pairs or data.unpaired"
-        else:
-            found, wanted = data.rankings + data.pairs, "files in data.rankings or data.pairs"
-        if not found:
+        if not any(getattr(data, name) for name in reads):
+            *others, last = (f"data.{name}" for name in reads)
+            places = f"{', '.join(others)} or {last}" if others else last
+            wanted = f"files{' with prompts' * self.method.learns_from_judge} in {places}"
             raise ValueError(f'method "{self.method}" has nothing to learn from; it takes {wanted}')
         if self.training.evaluate_every and not (data.evaluation or data.held_out_fraction):
             raise ValueError(

@@ -145,6 +145,19 @@ class Parent(Section):
     )
 
 
+# Fields of `data` that name files, in the order in which they are read.
+DATA_FILES = (
+    "rankings",
+    "pairs",
+    "unpaired",
+    "demonstrations",
+    "evaluation_rankings",
+    "evaluation_pairs",
+    "evaluation_unpaired",
+    "evaluation_demonstrations",
+)
+
+
 class Data(Section):
     """What is learned from, and what is only measured on.
 

@@ -10,7 +10,8 @@ from annotate.models import Project
 from annotate.services import audit
 from annotate.versions import refuse_outdated
 from inference.queries import why_too_long
-from training.loop.policy import NEEDS_JUDGE, LoopSettings, PolicyError, Recipe, read
+from training.engine.spec import Method
+from training.loop.policy import LoopSettings, PolicyError, Recipe, read
 from training.models import LoopPolicy
 from training.queries.loop import policy_of, version
 from training.queries.servable import rank_of, why_not
@@ -79,7 +80,7 @@ def _refuse_too_long(chosen: LoopSettings) -> None:
 def _check_run(part: str, method: str, recipe: Recipe) -> dict[str, Any]:
     """The spec as the engine reads it, with stand-ins for what the step brings along."""
     files = {"rankings": ["rankings"], "demonstrations": ["demonstrations"]}
-    judge = "judge" if method in NEEDS_JUDGE else ""
+    judge = "judge" if Method(method).learns_from_judge else ""
     choice = Choice(
         method,
         recipe.preset,

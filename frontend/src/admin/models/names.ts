@@ -1,14 +1,11 @@
+import { METHODS } from "$lib/api/methods";
 import { t } from "$lib/catalogue.svelte";
 
 /** "Adapter 3", or the base under all of them. */
 export const modelName = (adapter: number | null): string =>
   adapter === null ? t("admin.models.base") : t("admin.models.adapter", { n: String(adapter) });
 
-const METHODS = ["sft", "reward", "dpo", "kto", "rloo", "grpo", "ppo"] as const;
-type Method = (typeof METHODS)[number];
-
-export const methodName = (method: string): string =>
-  METHODS.includes(method as Method) ? t(`admin.method.${method as Method}`) : method;
+export const methodName = (method: string): string => (method in METHODS ? t(`admin.method.${method as keyof typeof METHODS}`) : method);
 
 /** A reward model scores answers and writes none: it judges, and cannot be promoted. */
 export const judges = ({ method }: { method: string }): boolean => method === "reward";

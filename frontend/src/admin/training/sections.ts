@@ -1,24 +1,16 @@
 import type { SpecField } from "$lib/api/run-types";
-import { t, type MessageKey } from "$lib/catalogue.svelte";
+import { METHODS } from "$lib/api/methods";
+import { isMessage, t } from "$lib/catalogue.svelte";
 
-const TITLES: Readonly<Record<string, MessageKey>> = {
-  training: "admin.section.training",
-  optimizer: "admin.section.optimizer",
-  lora: "admin.section.lora",
-  data: "admin.section.data",
-  base: "admin.section.base",
-  evaluation: "admin.section.evaluation",
-  dpo: "admin.section.dpo",
-  reward: "admin.section.reward",
-  kto: "admin.section.kto",
-  online: "admin.section.online",
-  ppo: "admin.section.ppo",
-  "": "admin.section.other",
-};
 /** What is changed most often comes first; the method's own section before all. */
-const ORDER = ["dpo", "reward", "kto", "online", "ppo", "optimizer", "training", "lora", "data", "base", "evaluation"];
+const OWN = Object.values(METHODS).flatMap(({ section }) => section ?? []);
+const ORDER: readonly string[] = [...OWN, "optimizer", "training", "lora", "data", "base", "evaluation"];
 
-export const sectionTitle = (section: string): string => (TITLES[section] ? t(TITLES[section]) : section);
+/** A section that no message names is called as the spec calls it. */
+export function sectionTitle(section: string): string {
+  const key = `admin.section.${section || "other"}`;
+  return isMessage(key) ? t(key) : section;
+}
 
 /** The sections of the fields that a method reads. */
 export function sectionsOf(fields: readonly SpecField[], method: string): { section: string; fields: SpecField[] }[] {

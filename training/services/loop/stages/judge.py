@@ -1,7 +1,6 @@
 """A reward model judges the candidate: trained on this step's snapshot, or the newest there is."""
 
 from training.loop.outcomes import Failed, GoOn, Outcome
-from training.loop.policy import NEEDS_JUDGE
 from training.models import LoopStep, Stage, TrainedAdapter
 from training.services.loop.stages import of_run
 from training.services.loop.stages.stage import LoopStage
@@ -26,7 +25,7 @@ def _newest(turn: Turn) -> Outcome:
     if newest is not None:
         turn.keep(judge_run=newest.run)
         return GoOn(f"Adapter {newest.number}, the newest reward model, judges.")
-    if turn.settings.wants_win_rate or turn.settings.run.method in NEEDS_JUDGE:
+    if turn.settings.wants_win_rate or turn.settings.run.method.learns_from_judge:
         return Failed(
             "There is no reward model to judge answers, and the policy needs one. Train one "
             "(a run of the method reward), then retry."

@@ -1,7 +1,6 @@
 """The candidate is trained on this step's snapshot."""
 
 from training.loop.outcomes import Outcome
-from training.loop.policy import NEEDS_JUDGE
 from training.models import LoopStep, Stage
 from training.services.loop.stages import of_run
 from training.services.loop.stages.stage import LoopStage
@@ -13,7 +12,7 @@ def look(turn: Turn) -> Outcome:
     if run is None:
         recipe = turn.settings.run
         parent = turn.incumbent if recipe.start_from == "current" else None
-        judge = turn.judge if recipe.method in NEEDS_JUDGE else None
+        judge = turn.judge if recipe.method.learns_from_judge else None
         run = of_run.begin(turn, recipe.method, recipe.preset, recipe.values, parent, judge)
         start = f"adapter {parent.number}" if parent else "the base"
         turn.made(f"Run {run.number} is to train from {start} ({recipe.method}).", run=run)
