@@ -241,7 +241,9 @@ def test_a_second_estimate_is_refused_at_once(
     try:
         with elsewhere.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [key_of(estimates.LOCK)])
-        reply = client.post(f"{RUNS}/estimate", BODY, format="json")
+            reply = client.post(f"{RUNS}/estimate", BODY, format="json")
+            # A connection that is closed gives its locks back a moment later.
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [key_of(estimates.LOCK)])
     finally:
         elsewhere.close()
     assert (reply.status_code, reply.json()["error"]["code"]) == (503, "busy")
