@@ -441,7 +441,8 @@ def test_one_job_a_project(
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s, %s)", [building.LOCK_CLASS, tone.pk])
-        waiting = make()
+            waiting = make()
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [building.LOCK_CLASS, tone.pk])
         assert (waiting.state, waiting.attempts) == (SnapshotState.QUEUED, 0)
     finally:
         other.close()
