@@ -1,10 +1,11 @@
 """What a person does in the browser, in the words of a test."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from annotate.models import Ranking
 from tests import cast
@@ -22,6 +23,23 @@ def eventually(page: Page, condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < patience, "it did not come about"
         page.wait_for_timeout(50)
+
+
+@contextmanager
+def held_back(page: Page) -> Iterator[None]:
+    """What the page asks of the server meanwhile is asked when this ends."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:  # Playwright takes functions of Python only
+        held.append(route)
+
+    page.route("**/api/**", hold)
+    try:
+        yield
+    finally:
+        page.unroute("**/api/**", hold)
+        for route in held:
+            route.continue_()
 
 
 @dataclass(frozen=True)

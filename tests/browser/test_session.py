@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from annotate.models import Draft, Project, Ranking
 from tests import cast
 from tests.browser.conftest import Say, StartRound, Visits
-from tests.browser.screen import Workbench, eventually, sign_in
+from tests.browser.screen import Workbench, eventually, held_back, sign_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -46,8 +46,9 @@ def test_a_session_that_ends_during_a_submit(visits: Visits, start_round: StartR
     bench = visits.bench("lena")
     bench.wait_for_next()
     bench.rank("C", "A", "B", "D")
-    end_all_sessions()
-    bench.press("Enter")
+    with held_back(bench.page):
+        end_all_sessions()
+        bench.press("Enter")
     form = bench.page.get_by_test_id("sign-in-form")
     expect(form).to_contain_text("nothing you entered is lost")
     assert not Ranking.objects.exists()
@@ -61,8 +62,9 @@ def test_a_session_that_ends_during_a_submit(visits: Visits, start_round: StartR
 def test_a_draft_survives_the_end_of_a_session(visits: Visits, start_round: StartRound) -> None:
     start_round(1)
     bench = visits.bench("lena")
-    end_all_sessions()
-    bench.press("d", "a")
+    with held_back(bench.page):
+        end_all_sessions()
+        bench.press("d", "a")
     expect(bench.page.get_by_test_id("sign-in-form")).to_be_visible()
     sign_in_here(bench.page, "lena")
     bench.wait_for_task()
@@ -76,8 +78,9 @@ def test_one_persons_outbox_is_not_sent_as_anothers(
     bench = visits.bench("lena")
     bench.wait_for_next()
     bench.rank("C", "A", "B", "D")
-    end_all_sessions()
-    bench.press("Enter")
+    with held_back(bench.page):
+        end_all_sessions()
+        bench.press("Enter")
     expect(bench.page.get_by_test_id("sign-in-form")).to_be_visible()
     sign_in_here(bench.page, "luis")
     luis = Workbench(bench.page)
