@@ -149,6 +149,30 @@ def test_the_server_says_which_field_is_wrong(visits: Visits, snapshot: Snapshot
     assert not TrainingRun.objects.exists()
 
 
+def test_a_late_estimate_takes_no_refusal_back(visits: Visits, snapshot: Snapshot) -> None:
+    page = visits.page("ada")
+    estimate_without_the_engine(page)
+    page.goto("/projects/tone/training/new")
+    expect(page.get_by_test_id("memory-total")).to_be_visible()
+    page.get_by_test_id("section-lora").locator("summary").click()
+    targets = page.get_by_test_id("spec-lora.targets")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/runs/estimate", hold)
+    targets.locator("input").fill("q_proj, lm_head")
+    eventually(page, lambda: bool(held))
+    page.get_by_test_id("run-start").click()
+    expect(targets.get_by_role("alert")).to_contain_text("language-model head")
+    with page.expect_response("**/runs/estimate"):
+        held[0].fallback()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(targets.get_by_role("alert")).to_contain_text("language-model head")
+    expect(page.get_by_test_id("run-problem")).to_be_visible()
+
+
 def test_a_run_is_watched_while_it_learns(visits: Visits, snapshot: Snapshot) -> None:
     run = make_run(snapshot, RunState.QUEUED)
     page = visits.page("ada", "/projects/tone/training/1")

@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.vllm,
 ]
+PROMPTS, K = 10, 4
 
 
 @pytest.mark.parametrize("victim", ["generator", "vllm", "postgres", "valkey"])
@@ -32,19 +33,19 @@ def test_a_round_survives_a_kill_in_the_middle(
     beat: Child,
     vllm: Child,
 ) -> None:
-    cast.add_prompts(project, 20)
+    cast.add_prompts(project, PROMPTS)
     wait("the model", lambda: inference_state()["state"] == "ready")
-    round_ = start_real_round(project, prompts=20, k=4)
+    round_ = start_real_round(project, prompts=PROMPTS, k=K)
     wait("the first completions", lambda: written(round_) >= 4)
     before = completions()
-    assert len(before) < 80, "too late to be in the middle"
+    assert len(before) < PROMPTS * K, "too late to be in the middle"
 
     kill_and_restart(request.getfixturevalue(victim))
 
     wait("the end of writing", lambda: state(round_) == RoundState.LABELING)
     assert_whole(round_)
     after = completions()
-    assert len(after) == 80
+    assert len(after) == PROMPTS * K
     assert before.items() <= after.items()
 
 

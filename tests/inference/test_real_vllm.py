@@ -19,7 +19,7 @@ from transformers import AutoTokenizer
 from annotate import environment
 from annotate.launch import plan
 from annotate.launch.child import Child
-from inference import queries, reconcile
+from inference import queries, reconcile, selftest
 from inference.adapters import roll_back, serve_adapter
 from inference.client import ReplicaClient
 from inference.completions import CompletionRequest, CompletionResult, Endpoint, ModelCard, Sampling
@@ -95,6 +95,12 @@ def emptied(vllm: Child, tmp_path: Path, settings: Settings) -> Iterator[None]:
 
 def _load(name: str, folder: Path) -> None:
     _change("load", {"lora_name": name, "lora_path": str(folder)})
+
+
+@pytest.fixture
+def few_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of as many models as there are places, where it is not the test itself that is tested."""
+    monkeypatch.setattr(selftest, "PROBES", selftest.PROBES[:2])
 
 
 def _unload(name: str) -> None:
@@ -238,7 +244,7 @@ def through_pool(model: str) -> CompletionResult:
 
 
 def test_base_answers_stay_the_bases_beside_adapters_even_without_a_zero_adapter(
-    folders: list[Path], emptied: None
+    folders: list[Path], emptied: None, few_probes: None
 ) -> None:
     """What the plugin is for; every place is taken."""
     places = ENV.inference_adapters + 2
@@ -250,7 +256,7 @@ def test_base_answers_stay_the_bases_beside_adapters_even_without_a_zero_adapter
 
 
 def test_adapters_are_swapped_and_base_answers_stay_the_bases(
-    folders: list[Path], emptied: None
+    folders: list[Path], emptied: None, few_probes: None
 ) -> None:
     base = check_and_test().servings.get().served_model.name
     plain = through_pool(base)
