@@ -297,7 +297,6 @@ SPECTACULAR_SETTINGS = {
         "RoundModelKindEnum": ["current", "base", "adapter"],
         "SelftestEnum": ["pending", "passed", "failed"],
         "InferenceStateEnum": ["ready", "loading", "down", "failing"],
-        "ExportKindEnum": ["jsonl", "parquet"],
         "MessageRoleEnum": ["system", "user", "assistant"],
     },
 }

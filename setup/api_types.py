@@ -1,4 +1,4 @@
-"""`make types`: what the frontend knows of the API: schema, types, bounds and methods."""
+"""`make types`: what the frontend knows of the API: schema, types, bounds, methods, exports."""
 
 import json
 import subprocess
@@ -11,6 +11,8 @@ import yaml
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
+from annotate.exchange.columns import Column  # noqa: E402
+from annotate.exchange.exporters import EXPORTERS  # noqa: E402
 from setup import frontend  # noqa: E402
 from setup.steps import Failed  # noqa: E402
 from training.engine.spec.catalogue import CATALOGUE, MethodFacts  # noqa: E402
@@ -18,6 +20,7 @@ from training.engine.spec.catalogue import CATALOGUE, MethodFacts  # noqa: E402
 SCHEMA = CHECKOUT / "frontend" / "openapi.yaml"
 BOUNDS = CHECKOUT / "frontend" / "src" / "lib" / "api" / "bounds.ts"
 METHODS = BOUNDS.with_name("methods.ts")
+EXPORTS = BOUNDS.with_name("exports.ts")
 SENT = "Request"  # the end of the names of what clients send
 # A schema's word, and the attribute with which an input of HTML says the same.
 WORDS = {"minimum": "min", "maximum": "max", "maxLength": "maxlength", "maxItems": "most"}
@@ -31,6 +34,9 @@ export const BOUNDS = {"""
 METHODS_HEAD = """\
 /** This file was made by `make types`: the methods of the engine. Do not edit it. */
 export const METHODS = {"""
+EXPORTS_HEAD = """\
+/** This file was made by `make types`: what can be exported. Do not edit it. */
+export const EXPORTS = {"""
 FLAGS = ("judged", "has_reference", "writes", "keeps_rollouts")
 
 
@@ -41,6 +47,7 @@ def main() -> None:
     frontend.npm("Writing the types of the API", "run", "types")
     BOUNDS.write_text(bounds_of(yaml.safe_load(SCHEMA.read_text())))
     METHODS.write_text(methods())
+    EXPORTS.write_text(exports())
 
 
 def bounds_of(schema: dict[str, Any]) -> str:
@@ -70,6 +77,24 @@ def methods() -> str:
         for method, facts in CATALOGUE.items()
     ]
     return "\n".join([METHODS_HEAD, *rows, "} as const;", ""])
+
+
+def exports() -> str:
+    """The TypeScript file of what can be exported: formats and columns, in their order."""
+    lines = []
+    for content, exporter in EXPORTERS.items():
+        rows = [f"      {{ {_told(column)} }}," for column in exporter.columns]
+        formats = json.dumps(list(exporter.writers))
+        lines += [f"  {content}: {{", f"    formats: {formats},", "    columns: [", *rows]
+        lines += ["    ],", "  },"]
+    return "\n".join([EXPORTS_HEAD, *lines, "} as const;", ""])
+
+
+def _told(column: Column) -> str:
+    said = {"name": column.name, "type": column.kind, "text": column.text}
+    return ", ".join(
+        f"{name}: {json.dumps(text, ensure_ascii=False)}" for name, text in said.items()
+    )
 
 
 def _flags(facts: MethodFacts) -> list[str]:

@@ -1,6 +1,6 @@
 """Streamed exports: comparisons and raw rankings, as JSONL and Parquet."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -13,25 +13,11 @@ from rest_framework.request import Request
 from annotate.api.browsing import round_number
 from annotate.api.views import ProjectView, user_of
 from annotate.errors import Invalid, NotFound
-from annotate.exchange.groups import TaskGroup
-from annotate.exchange.preferences import jsonl_preferences, parquet_preferences
-from annotate.exchange.rankings import jsonl_rankings, parquet_rankings
+from annotate.exchange.exporters import CONTENT_TYPES, EXPORTERS
 from annotate.models import Split
 from annotate.queries.access import READ_DATA
-from annotate.queries.export import preference_groups, ranking_groups
+from annotate.queries.export import READERS
 from annotate.services import audit
-
-READERS: dict[str, Callable[..., Iterator[TaskGroup]]] = {
-    "comparisons": preference_groups,
-    "rankings": ranking_groups,
-}
-WRITERS: dict[tuple[str, str], Callable[[Iterable[TaskGroup]], Iterator[bytes]]] = {
-    ("comparisons", "jsonl"): jsonl_preferences,
-    ("comparisons", "parquet"): parquet_preferences,
-    ("rankings", "jsonl"): jsonl_rankings,
-    ("rankings", "parquet"): parquet_rankings,
-}
-CONTENT_TYPES = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
 
 
 class AnyMediaType(BaseContentNegotiation):
@@ -54,16 +40,15 @@ class ExportView(ProjectView):
         parameters=[
             OpenApiParameter("round", int),
             OpenApiParameter("split", str, enum=Split.values),
-            OpenApiParameter("what", str, OpenApiParameter.PATH, enum=["comparisons", "rankings"]),
-            OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=["jsonl", "parquet"]),
+            OpenApiParameter("what", str, OpenApiParameter.PATH, enum=sorted(EXPORTERS)),
+            OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=sorted(CONTENT_TYPES)),
         ],
         responses={(200, *CONTENT_TYPES.values()): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, slug: str, what: str, kind: str) -> StreamingHttpResponse:
         """The whole dataset, streamed in constant memory."""
         access = self.access(request, slug, READ_DATA)
-        write = WRITERS.get((what, kind))
-        if write is None:
+        if what not in EXPORTERS or kind not in EXPORTERS[what].writers:
             raise NotFound
         split = request.query_params.get("split") or None
         if split not in (None, *Split.values):
@@ -79,7 +64,8 @@ class ExportView(ProjectView):
             split=split,
         )
         groups = READERS[what](access.project.pk, round_number=number, split=split)
-        response = StreamingHttpResponse(write(groups), content_type=CONTENT_TYPES[kind])
+        written = EXPORTERS[what].writers[kind](groups)
+        response = StreamingHttpResponse(written, content_type=CONTENT_TYPES[kind])
         part = f"-round-{number}" if number is not None else ""
         part += f"-{split}" if split else ""
         response["Content-Disposition"] = f'attachment; filename="{slug}{part}-{what}.{kind}"'

@@ -1,6 +1,6 @@
 """Comparisons as TRL's conversational preference format with explicit prompt.
 
-The columns of both formats are those of SCHEMA, in this order; prompt, chosen and rejected are
+The columns of both formats are those of COLUMNS, in this order; prompt, chosen and rejected are
 lists of {"role", "content"}.
 
 Ties prefer nothing, so they are no rows here; the raw rankings have them. strength is 1 slightly,
@@ -19,6 +19,7 @@ import orjson
 import pyarrow as pa
 
 from annotate.exchange.chunks import chunked
+from annotate.exchange.columns import Column, schema_of
 from annotate.exchange.groups import ExportedRanking, TaskGroup
 from annotate.exchange.parquet import (
     MESSAGES,
@@ -33,27 +34,35 @@ ROW_GROUP_ROWS = 1 << 15
 # Characters of a row group once its texts are repeated in every row, as a reader may hold them.
 ROW_GROUP_CHARACTERS = 1 << 26
 
-SCHEMA = pa.schema(
-    [
-        ("prompt", MESSAGES),
-        ("chosen", MESSAGES),
-        ("rejected", MESSAGES),
-        ("chosen_id", pa.int64()),
-        ("chosen_model", TEXT),
-        ("chosen_cut_off", pa.bool_()),
-        ("rejected_id", pa.int64()),
-        ("rejected_model", TEXT),
-        ("rejected_cut_off", pa.bool_()),
-        ("round", pa.int64()),
-        ("split", TEXT),
-        ("ranking_id", pa.int64()),
-        ("labeler", TEXT),
-        ("comparison_id", pa.int64()),
-        ("strength", pa.int64()),
-        ("chosen_unacceptable", pa.bool_()),
-        ("rejected_unacceptable", pa.bool_()),
-    ]
+_SIDE = "As a list with one assistant message."
+_CUT_OFF = (
+    "Whether that answer ended at the longest length allowed, so the model did not end it there: "
+    "train it without the end of the turn."
 )
+COLUMNS = (
+    Column(
+        "prompt",
+        MESSAGES,
+        'The conversation up to the user\'s last turn, as a list of {"role", "content"}.',
+    ),
+    Column("chosen", MESSAGES, f"The better completion. {_SIDE}"),
+    Column("rejected", MESSAGES, f"The worse completion. {_SIDE}"),
+    Column("chosen_id", pa.int64(), "Id of the completion."),
+    Column("chosen_model", TEXT, "The served model that wrote it."),
+    Column("chosen_cut_off", pa.bool_(), _CUT_OFF),
+    Column("rejected_id", pa.int64(), "Id of the completion."),
+    Column("rejected_model", TEXT, "The served model that wrote it."),
+    Column("rejected_cut_off", pa.bool_(), _CUT_OFF),
+    Column("round", pa.int64(), "Number of the round."),
+    Column("split", TEXT, "train or held_out."),
+    Column("ranking_id", pa.int64(), "The ranking that it follows from."),
+    Column("labeler", TEXT, "Who made that."),
+    Column("comparison_id", pa.int64(), "The comparison's own id."),
+    Column("strength", pa.int64(), "1 slightly, 2 clearly, 3 significantly better; 0 not said."),
+    Column("chosen_unacceptable", pa.bool_(), "Whether the labeler marked that side so."),
+    Column("rejected_unacceptable", pa.bool_(), "Whether the labeler marked that side so."),
+)
+SCHEMA = schema_of(COLUMNS)
 
 
 def jsonl_preferences(groups: Iterable[TaskGroup]) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """Raw rankings: one row a ranking, with what was shown and everything that was said.
 
-The columns of both formats are those of SCHEMA, in this order. Completions are named by their
+The columns of both formats are those of COLUMNS, in this order. Completions are named by their
 position in `completions`: `tiers` best first, ties inside a tier, identical answers in the tier of
 the best placed of them; `strengths` between neighbouring tiers (3 significantly, 2 clearly,
 1 slightly, 0 not said); `unacceptable` and its reasons one entry a completion; `shown` the order in
@@ -20,6 +20,7 @@ import orjson
 import pyarrow as pa
 
 from annotate.exchange.chunks import chunked
+from annotate.exchange.columns import Column, schema_of
 from annotate.exchange.groups import ExportedRanking, TaskGroup
 from annotate.exchange.parquet import stream_tables
 from annotate.ranking import Judgment, same_of, without_alike_pairs
@@ -30,51 +31,72 @@ ROW_GROUP_CHARACTERS = 1 << 25
 
 _NUMBERS = pa.list_(pa.int64())
 
-SCHEMA = pa.schema(
-    [
-        ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
-        (
-            "completions",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("id", pa.int64()),
-                        ("text", pa.string()),
-                        ("model", pa.string()),
-                        ("adapter_hash", pa.string()),
-                        ("temperature", pa.float64()),
-                        ("top_p", pa.float64()),
-                        ("max_tokens", pa.int64()),
-                        ("finish_reason", pa.string()),
-                        ("tokens", pa.int64()),
-                        ("logprob_sum", pa.float64()),
-                    ]
-                )
-            ),
-        ),
-        ("task_id", pa.int64()),
-        ("prompt_id", pa.int64()),
-        ("external_id", pa.string()),
-        ("documents_json", pa.string()),
-        ("round", pa.int64()),
-        ("split", pa.string()),
-        ("ranking_id", pa.int64()),
-        ("labeler", pa.string()),
-        ("created_at", pa.string()),
-        ("revision", pa.int64()),
-        ("counted", pa.bool_()),
-        ("could_look", pa.string()),
-        ("tiers", pa.list_(_NUMBERS)),
-        ("strengths", _NUMBERS),
-        ("unacceptable", pa.list_(pa.bool_())),
-        ("unacceptable_reasons", pa.list_(pa.string())),
-        ("shown", _NUMBERS),
-        ("active_ms", pa.int64()),
-        ("rationale", pa.string()),
-        ("ratings_json", pa.string()),
-        ("tags_json", pa.string()),
-    ]
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+_COMPLETIONS = pa.list_(
+    pa.struct(
+        [
+            ("id", pa.int64()),
+            ("text", pa.string()),
+            ("model", pa.string()),
+            ("adapter_hash", pa.string()),
+            ("temperature", pa.float64()),
+            ("top_p", pa.float64()),
+            ("max_tokens", pa.int64()),
+            ("finish_reason", pa.string()),
+            ("tokens", pa.int64()),
+            ("logprob_sum", pa.float64()),
+        ]
+    )
 )
+_AS_JSON = "As a JSON text, because it may be empty."
+
+COLUMNS = (
+    Column(
+        "prompt",
+        _MESSAGES,
+        'The conversation up to the user\'s last turn, as a list of {"role", "content"}.',
+    ),
+    Column(
+        "completions",
+        _COMPLETIONS,
+        "All completions with text, model, sampling parameters, tokens and log-probability.",
+    ),
+    Column("task_id", pa.int64(), "The task that it belongs to."),
+    Column("prompt_id", pa.int64(), "The prompt that it belongs to."),
+    Column("external_id", pa.string(), "The prompt's id from your import."),
+    Column("documents_json", pa.string(), f"Documents of the prompt. {_AS_JSON}"),
+    Column("round", pa.int64(), "Number of the round."),
+    Column("split", pa.string(), "train or held_out."),
+    Column("ranking_id", pa.int64(), "Id of the ranking."),
+    Column("labeler", pa.string(), "Who made it."),
+    Column("created_at", pa.string(), "When."),
+    Column("revision", pa.int64(), "Which version of it, from 1."),
+    Column("counted", pa.bool_(), "Whether it counted towards the overlap, or is an extra."),
+    Column(
+        "could_look",
+        pa.string(),
+        "“yes” where the labeler could export what names the models and what others said when "
+        "they ranked; “unknown” of old rankings.",
+    ),
+    Column(
+        "tiers",
+        pa.list_(_NUMBERS),
+        "Best first; completions in one list are tied. Numbers are positions in completions.",
+    ),
+    Column(
+        "strengths",
+        _NUMBERS,
+        "Between neighbouring tiers: 1 slightly, 2 clearly, 3 significantly; 0 not said.",
+    ),
+    Column("unacceptable", pa.list_(pa.bool_()), "One entry for each completion."),
+    Column("unacceptable_reasons", pa.list_(pa.string()), "One entry for each completion."),
+    Column("shown", _NUMBERS, "The order in which the labeler saw the completions."),
+    Column("active_ms", pa.int64(), "Active time in milliseconds."),
+    Column("rationale", pa.string(), "The reason in words."),
+    Column("ratings_json", pa.string(), f"Ratings by scale. {_AS_JSON}"),
+    Column("tags_json", pa.string(), f"Tags. {_AS_JSON}"),
+)
+SCHEMA = schema_of(COLUMNS)
 
 _COULD_LOOK = {True: "yes", False: "no", None: "unknown"}
 

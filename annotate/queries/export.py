@@ -6,7 +6,7 @@ statement timeout. What is ranked meanwhile may or may not be in the file; each 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -202,3 +202,10 @@ def _rows(statement: str, *parameters: Any) -> list[_Row]:
         cursor.execute(statement, parameters)
         rows: list[_Row] = cursor.fetchall()
         return rows
+
+
+# By what is exported: a key of annotate.exchange.exporters.EXPORTERS.
+READERS: Mapping[str, Callable[..., Iterator[TaskGroup]]] = {
+    "comparisons": preference_groups,
+    "rankings": ranking_groups,
+}

@@ -59,5 +59,6 @@ def test_a_round_takes_what_its_form_asks_for(name: str) -> None:
         NextRound(**{name: bound.most + 1})
 
 
-def test_pages_know_the_engines_methods() -> None:
+def test_pages_know_methods_and_exports() -> None:
     assert api_types.METHODS.read_text() == api_types.methods(), "run `make types`"
+    assert api_types.EXPORTS.read_text() == api_types.exports(), "run `make types`"

@@ -1,7 +1,7 @@
-import { exportAddress, type ExportFormat, type ExportKind } from "$lib/api/results";
+import { exportAddress, type ExportContent, type ExportFormat } from "$lib/api/results";
 
 /** The name that the server gives the downloaded file. */
-export function fileName(slug: string, kind: ExportKind, format: ExportFormat, round: string | null, split: string | null): string {
+export function fileName(slug: string, kind: ExportContent, format: ExportFormat, round: string | null, split: string | null): string {
   return `${slug}${round ? `-round-${round}` : ""}${split ? `-${split}` : ""}-${kind}.${format}`;
 }
 

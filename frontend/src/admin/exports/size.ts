@@ -1,5 +1,5 @@
 import type { Round } from "$lib/api/admin-types";
-import type { ExportKind } from "$lib/api/results";
+import type { ExportContent } from "$lib/api/results";
 import type { ProjectDetail } from "$lib/api/types";
 import { number } from "$lib/format";
 
@@ -12,7 +12,7 @@ const COMPLETION_BYTES = 280;
 
 /** Rows of a file and its size as JSONL, from what the rounds say of themselves; to be read as "about". */
 export function guessed(
-  kind: ExportKind,
+  kind: ExportContent,
   counts: ProjectDetail["counts"],
   rounds: readonly Round[],
   { round, split }: { round: string | null; split: string | null },
@@ -29,7 +29,7 @@ export function guessed(
   return { rows, bytes: rows * bytes };
 }
 
-function rowsOf(kind: ExportKind, rounds: readonly Round[]): number {
+function rowsOf(kind: ExportContent, rounds: readonly Round[]): number {
   return rounds.reduce((sum, { labeling, k }) => {
     const rankings = labeling.done + labeling.extra;
     return sum + rankings * (kind === "rankings" ? 1 : (k * (k - 1)) / 2);

@@ -1,5 +1,6 @@
 import type { ComparisonRow, SeenRanking } from "./admin-types";
 import { address, get } from "./client";
+import { EXPORTS } from "./exports";
 import { projectPath } from "./projects";
 import type { Page, RankingRow } from "./types";
 
@@ -15,8 +16,8 @@ export interface Incomplete {
   withheld: string | null;
 }
 
-export type ExportKind = "comparisons" | "rankings";
-export type ExportFormat = "jsonl" | "parquet";
+export type ExportContent = keyof typeof EXPORTS;
+export type ExportFormat = (typeof EXPORTS)[ExportContent]["formats"][number];
 
 export const listRankings = (slug: string, query: ResultQuery, cursor: string | null) =>
   get<Incomplete & Page<RankingRow>>(`${projectPath(slug)}/rankings`, { ...query, cursor });
@@ -29,7 +30,7 @@ export const listComparisons = (slug: string, query: ResultQuery, cursor: string
 
 export const exportAddress = (
   slug: string,
-  kind: ExportKind,
+  kind: ExportContent,
   format: ExportFormat,
   filter: { round: string | null; split: string | null },
 ) => address(`${projectPath(slug)}/export/${kind}.${format}`, filter);
