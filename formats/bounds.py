@@ -21,7 +21,7 @@ class Bound(Generic[Number]):
         return self.least, self.most
 
 
-K = Bound(2, 9)  # completions of a prompt: one for each letter on the keyboard's digits
+K = Bound(2, 9)  # completions of a prompt; digits put them in their places
 OVERLAP = Bound(1, 25)  # rankings of a task
 SOURCES = Bound(1, 9)  # of a round
 WEIGHT = Bound(1, 100)  # of a source among the others

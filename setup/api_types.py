@@ -37,7 +37,7 @@ export const METHODS = {"""
 EXPORTS_HEAD = """\
 /** This file was made by `make types`: what can be exported. Do not edit it. */
 export const EXPORTS = {"""
-FLAGS = ("judged", "has_reference", "writes", "keeps_rollouts")
+FLAGS = ("learns_from_judge", "has_reference", "writes", "keeps_rollouts")
 
 
 def main() -> None:

@@ -16,7 +16,9 @@ MAX_TOKENS = 20
 @transaction.atomic
 def make_token(*, user: User) -> tuple[str, datetime]:
     """The token, which nobody can read again, and until when it is good. Raises Conflict."""
-    User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two at once are counted
+    User.objects.select_for_update(no_key=True).get(
+        pk=user.pk
+    )  # two at once are counted one after the other
     if good_tokens(user).count() >= MAX_TOKENS:
         raise Conflict(
             f"You have {MAX_TOKENS} tokens already. Revoke one of them first.",

@@ -39,8 +39,8 @@ FIELD_TITLES = {
 }
 # Of the sections that all methods have, what only some of them read.
 READ_BY: Mapping[str, Callable[[Method], bool]] = {
-    "data.ties": lambda method: bool(method.facts.settings),
-    "data.unacceptable": lambda method: bool(method.facts.settings),
+    "data.ties": lambda method: "ties" in method.facts.settings,
+    "data.unacceptable": lambda method: "unacceptable" in method.facts.settings,
     "evaluation.learning_curve": lambda method: method.facts.has_curve,
     "evaluation.answers": lambda method: method.facts.writes,
     "evaluation.max_new_tokens": lambda method: method.facts.writes,

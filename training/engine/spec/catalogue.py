@@ -40,7 +40,7 @@ class Method(StrEnum):
     @property
     def learns_from_judge(self) -> bool:
         """Whether it writes completions itself, and a reward model says how good they are."""
-        return self.facts.judged
+        return self.facts.learns_from_judge
 
 
 class Marks(NamedTuple):
@@ -58,9 +58,9 @@ class MethodFacts:
     """title, text: for a person to choose by. section: its own part of the spec, if it has one.
 
     run: "module:function", imported when a run begins. reads: fields of `data` of which one must
-    name files. settings: what `data` says for it unless it is asked otherwise. judged: it writes
-    completions and learns from the rewards that they get. has_reference: it is held to one. writes:
-    what it trains can complete prompts. has_curve: a learning curve can be measured.
+    name files. settings: what `data` says for it unless it is asked otherwise. learns_from_judge:
+    it writes completions, and a reward model says how good they are. has_reference: it is held to
+    one. writes: what it trains can complete prompts. has_curve: a learning curve can be measured.
     keeps_rollouts: every completion that it learned from is left behind. rate: of learning, with
     LoRA at sizes up to 13B; epochs: passes over the data. preset: what presets set of its own
     section, by the tokens that they give a completion.
@@ -73,7 +73,7 @@ class MethodFacts:
     reads: tuple[str, ...]
     marks: Marks
     settings: Mapping[str, str] = field(default_factory=dict)
-    judged: bool = False
+    learns_from_judge: bool = False
     has_reference: bool = True
     writes: bool = True
     has_curve: bool = False
@@ -161,7 +161,7 @@ CATALOGUE: Mapping[Method, MethodFacts] = {
         run="training.engine.methods.online:run_online",
         reads=PROMPTS,
         marks=_PROMPTS_ALONE,
-        judged=True,
+        learns_from_judge=True,
         rate=1e-5,
         preset=_online,
     ),
@@ -173,7 +173,7 @@ CATALOGUE: Mapping[Method, MethodFacts] = {
         run="training.engine.methods.online:run_online",
         reads=PROMPTS,
         marks=_PROMPTS_ALONE,
-        judged=True,
+        learns_from_judge=True,
         rate=1e-5,
         preset=_online,
     ),
@@ -185,7 +185,7 @@ CATALOGUE: Mapping[Method, MethodFacts] = {
         run="training.engine.methods.ppo:run_ppo",
         reads=PROMPTS,
         marks=_PROMPTS_ALONE,
-        judged=True,
+        learns_from_judge=True,
         keeps_rollouts=True,
         rate=3e-5,
         preset=lambda max_tokens: {"samples": 2, "max_new_tokens": max_tokens // 2},

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.loop.policy import LoopSettings, read
-from training.loop.words import spent
+from training.loop.words import counted, spent
 from training.models import (
     Evaluation,
     LoopPolicy,
@@ -14,6 +14,7 @@ from training.models import (
     TrainedAdapter,
     TrainingRun,
 )
+from training.queries.evaluations import warnings
 from training.queries.promotions import current
 from training.services.loop.timeline import note
 
@@ -72,3 +73,10 @@ def took(thing: Snapshot | TrainingRun | Evaluation | Promotion) -> str:
     """How long it took, once it has ended."""
     assert thing.finished_at is not None  # noqa: S101
     return spent(thing.finished_at - thing.created_at)
+
+
+def doubted(turn: Turn) -> str:
+    """ ", with 2 warnings", or nothing: the gate is never said to be passed without them."""
+    assert turn.step.evaluation is not None  # noqa: S101
+    found = len(warnings(turn.step.evaluation))
+    return f", with {counted(found, 'warning')}" if found else ""

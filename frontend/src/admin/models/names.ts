@@ -8,7 +8,7 @@ export const modelName = (adapter: number | null): string =>
 export const methodName = (method: string): string => (method in METHODS ? t(`admin.method.${method as keyof typeof METHODS}`) : method);
 
 /** A reward model scores answers and writes none: it judges, and cannot be promoted. */
-export const judges = ({ method }: { method: string }): boolean => method === "reward";
+export const judges = ({ method }: { method: string }): boolean => method in METHODS && !METHODS[method as keyof typeof METHODS].writes;
 
 /** Whether the inference servers can let it answer: it can then be evaluated and promoted. */
 export const answers = (adapter: { method: string; standing: { state: string } }): boolean =>

@@ -1,10 +1,12 @@
-"""Canceling what may end in this moment."""
+"""Canceling what a step began, which may end in this moment."""
 
 from collections.abc import Callable
 
 from django.db import transaction
 
 from annotate.errors import Conflict
+from annotate.services import rounds
+from training.models import LoopStep
 
 
 def unless_it_ended(cancel: Callable[..., object], **which: int) -> None:
@@ -14,3 +16,9 @@ def unless_it_ended(cancel: Callable[..., object], **which: int) -> None:
             cancel(**which)
     except Conflict:
         pass
+
+
+def cancel_ab_round(step: LoopStep, actor_id: int) -> None:
+    """If it is open; rankings that exist stay."""
+    if step.ab_round is not None and step.ab_round.open:
+        rounds.cancel_round(round_id=step.ab_round.pk, actor_id=actor_id)

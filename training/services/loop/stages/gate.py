@@ -3,11 +3,10 @@
 from training.evaluation.gate import check
 from training.loop.outcomes import GoOn, Outcome
 from training.models import Stage
-from training.services.loop.stages.doubted import doubted
 from training.services.loop.stages.incumbent import overtaken
 from training.services.loop.stages.stage import LoopStage
 from training.services.loop.timeline import note
-from training.services.loop.turn import Turn
+from training.services.loop.turn import Turn, doubted
 
 
 def look(turn: Turn) -> Outcome:

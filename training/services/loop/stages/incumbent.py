@@ -2,7 +2,7 @@
 
 from training.loop.outcomes import GoOn, Outcome
 from training.models import Stage
-from training.services.loop.stages import ab_round
+from training.services.loop.stages.canceling import cancel_ab_round
 from training.services.loop.turn import Turn, named
 
 
@@ -12,7 +12,7 @@ def overtaken(turn: Turn) -> Outcome | None:
         return by_hand
     if against_current(turn):
         return None
-    ab_round.cancel(turn.step, turn.actor_id)
+    cancel_ab_round(turn.step, turn.actor_id)
     turn.keep(evaluation=None, ab_round=None)
     return GoOn(
         f"The project's model became {named(turn.incumbent)} meanwhile: the candidate is compared "
@@ -32,6 +32,6 @@ def promoted_by_hand(turn: Turn) -> Outcome | None:
     """Somebody promoted the candidate itself: there is nothing left to decide."""
     if turn.incumbent != turn.candidate:
         return None
-    ab_round.cancel(turn.step, turn.actor_id)
+    cancel_ab_round(turn.step, turn.actor_id)
     turn.keep(promoted=True)
     return GoOn(f"Somebody promoted adapter {turn.candidate.number} meanwhile.", Stage.ROUND)

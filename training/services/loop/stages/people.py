@@ -27,7 +27,7 @@ from training.queries.ab import is_over, standing
 from training.services.evaluations.contenders import CANDIDATE
 from training.services.evaluations.hacking import add_to_report, suspicion
 from training.services.loop.ending import fail
-from training.services.loop.stages import ab_round
+from training.services.loop.stages.canceling import cancel_ab_round
 from training.services.loop.stages.incumbent import overtaken
 from training.services.loop.stages.stage import LoopStage
 from training.services.loop.timeline import ADVANCE, note
@@ -216,7 +216,7 @@ def _put_off(step_id: int, why: str, *, permanent: bool) -> None:
 
 def stop(step: LoopStep, actor_id: int) -> None:
     if step.stage == Stage.HUMANS:
-        ab_round.cancel(step, actor_id)
+        cancel_ab_round(step, actor_id)
 
 
 def mend(step: LoopStep, actor_id: int) -> None:

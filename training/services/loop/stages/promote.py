@@ -6,10 +6,9 @@ from training.models import LoopStep, Promotion, PromotionState, Stage
 from training.models.promotion import UNFINISHED_PROMOTIONS
 from training.queries.promotions import unfinished
 from training.services import promotions
-from training.services.loop.stages.doubted import doubted
 from training.services.loop.stages.incumbent import against_current, overtaken
 from training.services.loop.stages.stage import LoopStage
-from training.services.loop.turn import Turn, took
+from training.services.loop.turn import Turn, doubted, took
 
 
 def look(turn: Turn) -> Outcome:
