@@ -8,6 +8,12 @@ import pyarrow as pa
 _NAMES = {pa.int64(): "int", pa.float64(): "float", pa.bool_(): "bool", pa.string(): "text"}
 
 
+# What columns say that several files have.
+PROMPT = 'The conversation up to the user\'s last turn, as a list of {"role", "content"}.'
+ROUND = "Number of the round."
+SPLIT = "train or held_out."
+
+
 class Column(NamedTuple):
     """text: for whoever reads the file."""
 

@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 
 from annotate.exchange.chunks import chunked
-from annotate.exchange.columns import Column, schema_of
+from annotate.exchange.columns import PROMPT, ROUND, SPLIT, Column, schema_of
 from annotate.exchange.groups import ExportedRanking, TaskGroup
 from annotate.exchange.parquet import (
     MESSAGES,
@@ -40,11 +40,7 @@ _CUT_OFF = (
     "train it without the end of the turn."
 )
 COLUMNS = (
-    Column(
-        "prompt",
-        MESSAGES,
-        'The conversation up to the user\'s last turn, as a list of {"role", "content"}.',
-    ),
+    Column("prompt", MESSAGES, PROMPT),
     Column("chosen", MESSAGES, f"The better completion. {_SIDE}"),
     Column("rejected", MESSAGES, f"The worse completion. {_SIDE}"),
     Column("chosen_id", pa.int64(), "Id of the completion."),
@@ -53,8 +49,8 @@ COLUMNS = (
     Column("rejected_id", pa.int64(), "Id of the completion."),
     Column("rejected_model", TEXT, "The served model that wrote it."),
     Column("rejected_cut_off", pa.bool_(), _CUT_OFF),
-    Column("round", pa.int64(), "Number of the round."),
-    Column("split", TEXT, "train or held_out."),
+    Column("round", pa.int64(), ROUND),
+    Column("split", TEXT, SPLIT),
     Column("ranking_id", pa.int64(), "The ranking that it follows from."),
     Column("labeler", TEXT, "Who made that."),
     Column("comparison_id", pa.int64(), "The comparison's own id."),

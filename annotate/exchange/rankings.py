@@ -20,7 +20,7 @@ import orjson
 import pyarrow as pa
 
 from annotate.exchange.chunks import chunked
-from annotate.exchange.columns import Column, schema_of
+from annotate.exchange.columns import PROMPT, ROUND, SPLIT, Column, schema_of
 from annotate.exchange.groups import ExportedRanking, TaskGroup
 from annotate.exchange.parquet import stream_tables
 from annotate.ranking import Judgment, same_of, without_alike_pairs
@@ -51,11 +51,7 @@ _COMPLETIONS = pa.list_(
 _AS_JSON = "As a JSON text, because it may be empty."
 
 COLUMNS = (
-    Column(
-        "prompt",
-        _MESSAGES,
-        'The conversation up to the user\'s last turn, as a list of {"role", "content"}.',
-    ),
+    Column("prompt", _MESSAGES, PROMPT),
     Column(
         "completions",
         _COMPLETIONS,
@@ -65,8 +61,8 @@ COLUMNS = (
     Column("prompt_id", pa.int64(), "The prompt that it belongs to."),
     Column("external_id", pa.string(), "The prompt's id from your import."),
     Column("documents_json", pa.string(), f"Documents of the prompt. {_AS_JSON}"),
-    Column("round", pa.int64(), "Number of the round."),
-    Column("split", pa.string(), "train or held_out."),
+    Column("round", pa.int64(), ROUND),
+    Column("split", pa.string(), SPLIT),
     Column("ranking_id", pa.int64(), "Id of the ranking."),
     Column("labeler", pa.string(), "Who made it."),
     Column("created_at", pa.string(), "When."),

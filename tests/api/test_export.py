@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from rest_framework.test import APIClient
 
+from annotate.exchange.exporters import CONTENT_TYPES, EXPORTERS
 from annotate.models import Claim, Project, Prompt, Ranking, Round, Slot, Split, User
 from annotate.queries import export
+from annotate.queries.export import READERS
 from annotate.services.projects import create_project
 from tests import cast
 
@@ -262,3 +264,8 @@ def test_it_refuses_what_it_does_not_know(
 
 def test_an_unknown_round_is_an_empty_file(ada: APIClient, round_one: Round) -> None:
     assert exported(ada, "comparisons", "?round=99") == []
+
+
+def test_whatever_can_be_written_can_be_read() -> None:
+    assert READERS.keys() == EXPORTERS.keys()
+    assert {kind for each in EXPORTERS.values() for kind in each.writers} == CONTENT_TYPES.keys()

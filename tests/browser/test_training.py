@@ -62,6 +62,16 @@ def estimate_without_the_engine(page: Page, *, fits: bool = True) -> None:
     page.route("**/runs/estimate", answer)
 
 
+def form_of_a_run(visits: Visits, section: str) -> Page:
+    """A new run's form with its first estimate, and one section of the settings open."""
+    page = visits.page("ada")
+    estimate_without_the_engine(page)
+    page.goto("/projects/tone/training/new")
+    expect(page.get_by_test_id("memory-total")).to_be_visible()
+    page.get_by_test_id(f"section-{section}").locator("summary").click()
+    return page
+
+
 def test_a_run_is_asked_for_with_its_memory_known(
     visits: Visits, project: Project, snapshot: Snapshot
 ) -> None:
@@ -80,11 +90,7 @@ def test_a_run_is_asked_for_with_its_memory_known(
 
 
 def test_fields_are_changed_marked_and_reset(visits: Visits, snapshot: Snapshot) -> None:
-    page = visits.page("ada")
-    estimate_without_the_engine(page)
-    page.goto("/projects/tone/training/new")
-    expect(page.get_by_test_id("memory-total")).to_be_visible()
-    page.get_by_test_id("section-optimizer").locator("summary").click()
+    page = form_of_a_run(visits, "optimizer")
     rate = page.get_by_test_id("spec-optimizer.lr")
     entry = rate.locator("input")
     expect(entry).to_have_value("0.00005")
@@ -136,11 +142,7 @@ def test_what_does_not_fit_says_what_to_change(visits: Visits, snapshot: Snapsho
 
 
 def test_the_server_says_which_field_is_wrong(visits: Visits, snapshot: Snapshot) -> None:
-    page = visits.page("ada")
-    estimate_without_the_engine(page)
-    page.goto("/projects/tone/training/new")
-    expect(page.get_by_test_id("memory-total")).to_be_visible()
-    page.get_by_test_id("section-lora").locator("summary").click()
+    page = form_of_a_run(visits, "lora")
     targets = page.get_by_test_id("spec-lora.targets")
     targets.locator("input").fill("q_proj, lm_head")
     page.get_by_test_id("run-start").click()
@@ -150,11 +152,7 @@ def test_the_server_says_which_field_is_wrong(visits: Visits, snapshot: Snapshot
 
 
 def test_a_late_estimate_takes_no_refusal_back(visits: Visits, snapshot: Snapshot) -> None:
-    page = visits.page("ada")
-    estimate_without_the_engine(page)
-    page.goto("/projects/tone/training/new")
-    expect(page.get_by_test_id("memory-total")).to_be_visible()
-    page.get_by_test_id("section-lora").locator("summary").click()
+    page = form_of_a_run(visits, "lora")
     targets = page.get_by_test_id("spec-lora.targets")
     held: list[Route] = []
 
